@@ -1,0 +1,27 @@
+"""Distributions of a gate, and norms: mathematics only, no modules and no training."""
+
+__all__ = [
+    "HIGH",
+    "LOW",
+    "TEMPERATURE",
+    "check_shape",
+    "lq_norm",
+    "median",
+    "prob_one",
+    "prob_open",
+    "sample",
+    "thresholds",
+]
+
+from ellzero.distributions.functional import (
+    HIGH,
+    LOW,
+    TEMPERATURE,
+    check_shape,
+    median,
+    prob_one,
+    prob_open,
+    sample,
+    thresholds,
+)
+from ellzero.distributions.norms import lq_norm
