@@ -4,6 +4,8 @@ __all__ = [
     "HIGH",
     "LOW",
     "TEMPERATURE",
+    "BinaryConcrete",
+    "HardConcrete",
     "check_shape",
     "lq_norm",
     "median",
@@ -13,6 +15,7 @@ __all__ = [
     "thresholds",
 ]
 
+from ellzero.distributions.concrete import BinaryConcrete
 from ellzero.distributions.functional import (
     HIGH,
     LOW,
@@ -24,4 +27,5 @@ from ellzero.distributions.functional import (
     sample,
     thresholds,
 )
+from ellzero.distributions.hard_concrete import HardConcrete
 from ellzero.distributions.norms import lq_norm
