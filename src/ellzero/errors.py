@@ -1,4 +1,4 @@
-"""Every promise of the library that can fail has an exception here; callers' mistakes are `ValueError` and `TypeError`."""
+"""Every promise of the library that can fail has an exception here; a caller's mistake is a `ValueError`."""
 
 __all__ = [
     "ArtifactError",
