@@ -1,0 +1,37 @@
+"""Networks as plain data: channels, costs, plans, and the cutting of a network to a plan."""
+
+__all__ = [
+    "KINDS",
+    "Channels",
+    "Costs",
+    "Count",
+    "Example",
+    "Group",
+    "Layout",
+    "Member",
+    "NoChannels",
+    "OnlyBias",
+    "Plan",
+    "Select",
+    "Structure",
+    "Target",
+    "Work",
+    "count",
+    "cut",
+    "forward",
+    "kept_indices",
+    "settle",
+    "structure_of",
+    "trace",
+]
+
+from ellzero.graph.channels import Channels, Group, Member, Work
+from ellzero.graph.cost import KINDS, Costs, Target
+from ellzero.graph.count import Count, count
+from ellzero.graph.cut import cut, kept_indices
+from ellzero.graph.layout import Layout, settle
+from ellzero.graph.modules import NoChannels, OnlyBias, Select
+from ellzero.graph.plan import Plan
+from ellzero.graph.record import Example, forward
+from ellzero.graph.structure import Structure, structure_of
+from ellzero.graph.trace import trace

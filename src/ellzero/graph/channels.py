@@ -1,0 +1,215 @@
+"""Plain data: which stored dimensions make up the channels of a network."""
+
+__all__ = ["Channels", "Group", "Member", "Role", "Work"]
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
+from typing import Any, Literal, TypeAlias
+
+from ellzero.errors import TraceError, nearest
+
+Role: TypeAlias = Literal["writer", "reader", "carrier"]
+"""Writers produce a channel, readers sum over it, carriers (biases, norms) travel with it."""
+
+Index: TypeAlias = range | tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Member:
+    """One dimension of a stored tensor that belongs to a group.
+
+    `index[k * c : k * (c + 1)]` are the positions of channel `c` along the dimension, where `k` positions belong to
+    each channel. Left out, it is the whole dimension.
+    """
+
+    tensor: str
+    dim: int
+    role: Role = "carrier"
+    index: Index = range(0)
+
+
+@dataclass(frozen=True)
+class Work:
+    """Multiply-adds of one contraction: `count` for each entry of `tensor`, or `count` in all if there is none."""
+
+    module: str
+    tensor: str | None
+    count: int
+
+
+@dataclass(frozen=True)
+class Group:
+    """Channels that stand in the same places; each can be removed on its own.
+
+    Attributes:
+        name: unique; where the channels are written.
+        size: how many channels.
+        members: the dimensions that are cut with them.
+        kind: `"channels"` are cut where written and read; `"input"` and `"positions"` are only read, so a
+            `Select` is put before the reader.
+        reason: why the group is kept whole; empty if it can be gated.
+        removable: whether all channels may go (a residual path carries on); otherwise one stays.
+        parent: for positions, the group that writes them, or empty.
+        parent_index: for each position its channel in the parent.
+    """
+
+    name: str
+    size: int
+    members: tuple[Member, ...]
+    kind: Literal["channels", "input", "positions"] = "channels"
+    reason: str = ""
+    removable: bool = False
+    parent: str = ""
+    parent_index: Index = ()
+
+    def __post_init__(self) -> None:
+        if self.size < 1:
+            raise TraceError(f"group {self.name!r} has size {self.size}; a group has at least one channel")
+        if bool(self.parent) != bool(len(self.parent_index)):
+            raise TraceError(f"group {self.name!r}: parent and parent_index go together")
+        filled = tuple(replace(m, index=range(self.size)) if not len(m.index) else m for m in self.members)
+        object.__setattr__(self, "members", filled)
+        for member in self.members:
+            if len(member.index) % self.size:
+                raise TraceError(
+                    f"group {self.name!r} has {self.size} channels but {member.tensor!r} dimension {member.dim} lists "
+                    f"{len(member.index)} positions; give the same number for every channel"
+                )
+
+    @property
+    def writers(self) -> list[str]:
+        """Names of the tensors that write these channels."""
+        return [member.tensor for member in self.members if member.role == "writer"]
+
+    @property
+    def readers(self) -> list[str]:
+        """Names of the tensors that read these channels."""
+        return [member.tensor for member in self.members if member.role == "reader"]
+
+
+@dataclass(frozen=True)
+class Channels:
+    """All groups of a network, and what its costs are made of. Printable, JSON, and writable by hand.
+
+    Attributes:
+        groups: what can be gated (`reason == ""`) and what is kept.
+        shapes: shape of every parameter, tied ones once.
+        work: the multiply-adds of one forward pass on the example.
+
+    Example:
+        >>> hidden = Group("hidden", 3, (Member("0.weight", 0, "writer"), Member("2.weight", 1, "reader")))
+        >>> channels = Channels((hidden,), {"0.weight": (3, 4), "2.weight": (2, 3)})
+        >>> print(channels)
+        hidden  3 channels  written by 0.weight  read by 2.weight
+        >>> Channels.from_json(channels.to_json()) == channels
+        True
+    """
+
+    groups: tuple[Group, ...]
+    shapes: Mapping[str, tuple[int, ...]]
+    work: tuple[Work, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        names = [group.name for group in self.groups]
+        for name in {name for name in names if names.count(name) > 1}:
+            raise TraceError(f"two groups are called {name!r}; give each a name of its own")
+        for group in self.groups:
+            if group.parent and group.parent not in names:
+                raise TraceError(f"group {group.name!r} has an unknown parent{nearest(group.parent, names)}")
+
+    @cached_property
+    def gated(self) -> tuple[Group, ...]:
+        """The groups that can be gated; their gates lie one after the other in this order."""
+        return tuple(group for group in self.groups if not group.reason)
+
+    @cached_property
+    def kept(self) -> tuple[Group, ...]:
+        """The groups that stay whole, each with its reason."""
+        return tuple(group for group in self.groups if group.reason)
+
+    @property
+    def num_gates(self) -> int:
+        """How many channels and positions can be shut."""
+        return sum(group.size for group in self.gated)
+
+    def group(self, name: str) -> Group:
+        """The group of that name.
+
+        Raises:
+            TraceError: if there is none.
+        """
+        for group in self.groups:
+            if group.name == name:
+                return group
+        raise TraceError(f"no group is called {name!r}{nearest(name, [group.name for group in self.groups])}")
+
+    def keeping(self, reasons: Mapping[str, str]) -> "Channels":
+        """The same channels with more groups kept, each for the reason given."""
+        return replace(self, groups=tuple(
+            replace(group, reason=reasons[group.name]) if group.name in reasons and not group.reason else group
+            for group in self.groups
+        ))  # fmt: skip
+
+    def to_json(self) -> str:
+        """One JSON object; ranges are written `{"start": 0, "stop": 20, "step": 1}`."""
+        return json.dumps(_plain(asdict(self)), indent=1)
+
+    @classmethod
+    def from_json(cls, text: str) -> "Channels":
+        """Read what `to_json` wrote.
+
+        Raises:
+            TraceError: if the text is not a description of channels; nothing in it is executed.
+        """
+        try:
+            data = json.loads(text)
+            groups = tuple(_group(entry) for entry in data["groups"])
+            shapes = {str(name): tuple(int(size) for size in shape) for name, shape in data["shapes"].items()}
+            work = tuple(Work(str(w["module"]), w["tensor"], int(w["count"])) for w in data["work"])
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise TraceError(f"this is no JSON description of channels: {error!r}") from error
+        return cls(groups, shapes, work)
+
+    def __str__(self) -> str:
+        return "\n".join(_line(group) for group in (*self.gated, *self.kept))
+
+
+def _line(group: Group) -> str:
+    parts = [group.name, f"{group.size} {'positions' if group.kind == 'positions' else 'channels'}"]
+    parts += [f"written by {', '.join(group.writers)}"] if group.writers else []
+    parts += [f"read by {', '.join(group.readers)}"] if group.readers else []
+    parts += ["may go entirely"] if group.removable else []
+    parts += [f"kept: {group.reason}"] if group.reason else []
+    return "  ".join(parts)
+
+
+def _plain(tree: Any) -> Any:
+    if isinstance(tree, range):
+        return {"start": tree.start, "stop": tree.stop, "step": tree.step}
+    if isinstance(tree, Mapping):
+        return {key: _plain(value) for key, value in tree.items()}
+    return [_plain(value) for value in tree] if isinstance(tree, (list, tuple)) else tree
+
+
+def _index(entry: Mapping[str, int] | Sequence[int]) -> Index:
+    if isinstance(entry, Mapping):
+        return range(int(entry["start"]), int(entry["stop"]), int(entry["step"]))
+    return tuple(int(position) for position in entry)
+
+
+def _group(entry: Mapping[str, Any]) -> Group:
+    members = tuple(
+        Member(str(m["tensor"]), int(m["dim"]), m["role"], _index(m["index"])) for m in entry["members"]
+    )  # fmt: skip
+    return Group(
+        str(entry["name"]),
+        int(entry["size"]),
+        members,
+        entry["kind"],
+        str(entry["reason"]),
+        bool(entry["removable"]),
+        str(entry["parent"]),
+        _index(entry["parent_index"]),
+    )

@@ -1,0 +1,189 @@
+"""Rules for operations that sum over channels: these are what writes and reads them."""
+
+__all__ = ["CONTRACTIONS", "meet"]
+
+import math
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+import numpy as np
+
+from ellzero.graph.channels import Work
+from ellzero.graph.labels import NONE, Labels, Read, Vector, Vectors
+from ellzero.graph.record import Call, Value
+
+_NO_CHANNELS = "reads values that carry no channels"
+
+
+def meet(labels: Labels, vectors: Vectors, shape: tuple[int, ...], value: Value) -> Vectors:
+    """Unite a value with the labels of a result that it is broadcast to, dimension by dimension.
+
+    Args:
+        labels: where the union is written down.
+        vectors: labels of the result so far.
+        shape: shape of the result.
+        value: an operand of an element-wise operation.
+
+    Returns:
+        The labels of the result, the operand's included.
+    """
+    merged = dict(vectors)
+    offset = len(shape) - len(value.shape)
+    for dim, size in enumerate(value.shape):
+        found = labels.of(value).get(dim)
+        target = dim + offset
+        if size != shape[target]:
+            if found is not None:
+                labels.pin(found, "is broadcast over other values")
+            continue
+        if target in merged and (found is not None or size > 1):
+            found = np.full(size, NONE) if found is None else found
+            labels.unite(merged[target], found)
+            merged[target] = np.where(merged[target] == NONE, found, merged[target])
+        elif found is not None:
+            merged[target] = found
+    return merged
+
+
+def _matrix(labels: Labels, call: Call) -> None:
+    """`mm`, `bmm` and `mv`, with an added term in front of the two factors if there are three tensors."""
+    *added, one, other = call.sources
+    out = call.targets[0]
+    vector = len(other.shape) == 1
+    contracted = len(other.shape) - (1 if vector else 2)
+    kept, written = _contract(labels, call, (one, len(one.shape) - 1), (other, contracted), math.prod(out.shape))
+    vectors = {dim: found for dim, found in kept.items() if dim != len(one.shape) - 1}
+    for dim, found in written.items():
+        if dim == contracted:
+            continue
+        if dim in vectors:
+            labels.unite(vectors[dim], found)
+        vectors[dim] = found
+    for value in added:
+        vectors = meet(labels, vectors, out.shape, value)
+    labels.put(out, vectors)
+
+
+def _contract(
+    labels: Labels, call: Call, one: tuple[Value, int], other: tuple[Value, int], num_outputs: int
+) -> tuple[Vectors, Vectors]:
+    """Sum `one` and `other` over a dimension each; return the labels of both that survive."""
+    multiply_adds = num_outputs * one[0].shape[one[1]]
+    stored = [value for value, _ in (one, other) if value.number in labels.origin]
+    if len(stored) != 1:
+        reason = "two activations are multiplied" if not stored else "two weights are multiplied"
+        labels.pin_all([one[0], other[0]], reason)
+        labels.work.append(Work(call.module, None, multiply_adds))
+        return {}, {}
+    (weight, weight_dim), (value, value_dim) = (one, other) if stored[0] is one[0] else (other, one)
+    _read(labels, call, labels.of(value).get(value_dim), labels.of(weight).get(weight_dim))
+    for dim, found in labels.of(weight).items():
+        if dim != weight_dim:
+            _write(labels, found)
+    name = labels.origin[weight.number]
+    labels.work.append(Work(call.module, name, multiply_adds // labels.sizes[name]))
+    return labels.of(one[0]), labels.of(other[0])
+
+
+def _read(labels: Labels, call: Call, channels: Vector | None, weight: Vector | None, *, select: bool = True) -> None:
+    """A weight's dimension reads the channels of an activation."""
+    if channels is None or weight is None:
+        for found in (channels, weight):
+            if found is not None:
+                labels.pin(found, _NO_CHANNELS if found is weight else "is read by a weight of width one")
+        return
+    labels.unite(channels, weight)
+    for number in np.unique(labels.slot_of(weight)):
+        tensor, dim = labels.slots[number]
+        alone = select and tensor == f"{call.module}.weight".lstrip(".")
+        before = labels.reads.get((tensor, dim))
+        labels.reads[tensor, dim] = Read(tensor, dim, call.module, alone and (before is None or before.select))
+
+
+def _write(labels: Labels, written: Vector | None) -> None:
+    """A weight's dimension produces the channels of an activation."""
+    if written is not None:
+        labels.written.update(labels.slots[number] for number in np.unique(labels.slot_of(written)))
+
+
+def _convolution(labels: Labels, call: Call) -> None:
+    value, weight, bias, *_, transposed, _, groups = call.args
+    out = call.targets[0]
+    if weight.number not in labels.origin:
+        labels.pin_all(call.sources, "is read by a computed weight")
+        labels.work.append(Work(call.module, None, math.prod(out.shape) * math.prod(weight.shape[1:])))
+        return
+    positions = math.prod((value if transposed else out).shape) // (value if transposed else out).shape[1]
+    labels.work.append(Work(call.module, labels.origin[weight.number], positions))
+    for dim, found in labels.of(value).items():
+        if dim != 1:
+            labels.pin(found, "is mixed by a convolution")
+    channels = labels.of(value).get(1)
+    if groups == 1:
+        read_dim = 0 if transposed else 1
+        _read(labels, call, channels, labels.of(weight).get(read_dim))
+        vector = labels.of(weight).get(1 - read_dim)
+        _write(labels, vector)
+    elif groups == value.shape[1]:
+        vector = _depthwise(labels, channels, weight, transposed)
+    else:
+        vector = _grouped(labels, call, channels, weight, groups=groups, transposed=transposed)
+    vectors = {} if vector is None else {1: vector}
+    if isinstance(bias, Value):
+        column = labels.of(bias).get(0)
+        if column is not None and vector is not None:
+            labels.unite(vector, column)
+        elif column is not None:
+            labels.pin(column, _NO_CHANNELS)
+    labels.put(out, vectors)
+
+
+def _depthwise(labels: Labels, channels: Vector | None, weight: Value, transposed: bool) -> Vector | None:
+    """Each channel goes its own way: input and output are the same channel."""
+    outputs = labels.of(weight).get(0)
+    if outputs is None or channels is None or (transposed and weight.shape[1] > 1):
+        labels.pin_all([weight], "a grouped convolution of values that carry no channels")
+        if channels is not None:
+            labels.pin(channels, "a transposed convolution that widens each channel")
+        return None if transposed else outputs
+    labels.unite(np.repeat(channels, len(outputs) // len(channels)), outputs)
+    return outputs
+
+
+def _grouped(
+    labels: Labels, call: Call, channels: Vector | None, weight: Value, *, groups: int, transposed: bool
+) -> Vector | None:
+    """All convolution groups keep the same width: channel i of every group is one channel."""
+    inputs, outputs = (labels.of(weight).get(dim) for dim in ((0, 1) if transposed else (1, 0)))
+    inside = None if channels is None else _tie(labels, channels, groups)
+    if transposed:  # weight of shape (groups * inputs, outputs, ...)
+        _read(labels, call, inside, None if inputs is None else _tie(labels, inputs, groups), select=False)
+        _write(labels, outputs)
+        return None if outputs is None else np.tile(outputs, groups)
+    _read(labels, call, inside, inputs, select=False)  # weight of shape (groups * outputs, inputs, ...)
+    _write(labels, outputs)
+    if outputs is not None:
+        _tie(labels, outputs, groups)
+    return outputs
+
+
+def _tie(labels: Labels, vector: Vector, groups: int) -> Vector:
+    """Unite the same position of every group; return the labels of the first group."""
+    rows = vector.reshape(groups, -1)
+    for row in rows[1:]:
+        labels.unite(rows[0], row)
+    return rows[0]
+
+
+CONTRACTIONS: Mapping[str, Callable[[Labels, Call], None]] = MappingProxyType(
+    {
+        "aten.mm": _matrix,
+        "aten.addmm": _matrix,
+        "aten.bmm": _matrix,
+        "aten.baddbmm": _matrix,
+        "aten.mv": _matrix,
+        "aten.addmv": _matrix,
+        "aten.dot": _matrix,
+        "aten.convolution": _convolution,
+    }
+)

@@ -1,0 +1,191 @@
+"""Costs as polynomials in expected open counts, of the network that will really be delivered."""
+
+__all__ = ["KINDS", "Costs", "Target"]
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from math import prod
+
+import torch
+from torch import Tensor
+
+from ellzero.errors import nearest
+from ellzero.graph.layout import Layout
+
+KINDS = ("params", "macs", "units")
+"""Stored numbers, multiply-adds of one forward pass on the example, and open gates."""
+
+_Slot = tuple[str, int]
+
+
+@dataclass(frozen=True)
+class Target:
+    """A cost of one kind, over everything whose name matches the pattern."""
+
+    kind: str
+    pattern: str = "*"
+
+    def __str__(self) -> str:
+        return self.kind if self.pattern == "*" else f"{self.kind} of {self.pattern!r}"
+
+
+@dataclass(frozen=True)
+class _Term:
+    """`coefficient` times the product of the open counts of its slots."""
+
+    name: str
+    coefficient: int
+    slots: tuple[_Slot, ...]
+
+
+class Costs:
+    r"""Several costs of one network, evaluated together in a dozen kernels, whatever the depth.
+
+    .. math:: C_t = \sum_i c_{ti} \prod_{s \in i} n_s, \qquad n_s = b_s + \sum_g m_{sg} \sum_{j \in g} p_j
+
+    where a tensor with the same channels along two dimensions keeps
+    :math:`E[n_r n_s] = E[n_r] E[n_s] + \sum_g m_{rg} m_{sg} \sum_{j \in g} p_j (1 - p_j)` entries, gates being
+    independent. For probabilities 0 and 1 this is the exact count.
+
+    Args:
+        layout: the order of the gates.
+        targets: what to count.
+
+    Raises:
+        ValueError: if a kind or a pattern is unknown, or nothing was recorded to count; the nearest name is offered.
+    """
+
+    def __init__(self, layout: Layout, targets: Sequence[Target]) -> None:
+        self.layout = layout
+        self.targets = tuple(targets)
+        chosen = [_terms(layout, target) for target in targets]
+        terms = [term for part in chosen for term in part]
+        slots = sorted({slot for term in terms for slot in term.slots})
+        width = max([1, *(len(term.slots) for term in terms)])
+        number = {slot: index for index, slot in enumerate(slots)}
+        self._factors = torch.tensor(
+            [[number[s] for s in term.slots] + [len(slots)] * (width - len(term.slots)) for term in terms],
+            dtype=torch.int64,
+        ).reshape(-1, width)
+        self._base, self._multiples = _open_counts(layout, slots)
+        self._coefficients = torch.zeros(len(targets), len(terms), dtype=torch.int64)
+        start = 0
+        for row, part in enumerate(chosen):
+            self._coefficients[row, start : start + len(part)] = torch.tensor([term.coefficient for term in part])
+            start += len(part)
+        self._shared = self._shared_terms()
+        everything = torch.ones(layout.num_gates, dtype=torch.bool)
+        self.full: list[int] = self.exact(everything)
+        self._on: dict[torch.device, tuple[Tensor, ...]] = {}
+
+    def exact(self, is_open: Tensor) -> list[int]:
+        """The cost of each target when exactly these gates are open.
+
+        Args:
+            is_open: bool, shape `(gates,)`.
+        """
+        effective = self.layout.effective(is_open.cpu().to(torch.int64))
+        sums = torch.zeros(len(self.layout.must_stay), dtype=torch.int64).index_add(0, self.layout.group, effective)
+        counts = torch.cat([self._base + self._multiples @ sums, torch.ones(1, dtype=torch.int64)])
+        result: list[int] = (self._coefficients @ counts[self._factors].prod(1)).tolist()
+        return result
+
+    def expected(self, prob_open: Tensor) -> Tensor:
+        """The expected share of each target that stays, differentiable.
+
+        Args:
+            prob_open: probability that each gate is open, float32, shape `(gates,)`.
+
+        Returns:
+            Shares of the full cost in [0, 1], shape `(targets,)`.
+        """
+        base, multiples, factors, shares, group, shared, rows = self._constants(prob_open.device)
+        effective = self.layout.effective(prob_open)
+        sums = base.new_zeros(multiples.shape[1]).index_add(0, group, effective)
+        counts = torch.cat([torch.addmv(base, multiples, sums), base.new_ones(1)])
+        terms = counts[factors].prod(1)
+        if shared.shape[0]:
+            spread = base.new_zeros(multiples.shape[1]).index_add(0, group, effective * (1 - effective))
+            terms = terms.index_add(0, rows, shared @ spread)
+        return shares @ terms
+
+    def _shared_terms(self) -> tuple[Tensor, Tensor]:
+        """The terms whose two slots have channels in common, and the product of their multiples per group."""
+        pairs = self._factors[:, :2] if self._factors.shape[1] > 1 else self._factors.new_zeros(0, 2)
+        multiples = torch.cat([self._multiples, self._multiples.new_zeros(1, self._multiples.shape[1])])
+        products = multiples[pairs[:, 0]] * multiples[pairs[:, 1]]
+        rows = products.any(1).nonzero().squeeze(1)
+        return products[rows], rows
+
+    def _constants(self, device: torch.device) -> tuple[Tensor, ...]:
+        if device not in self._on:
+            full = torch.tensor(self.full, dtype=torch.float64)[:, None]
+            tensors = (
+                self._base.float(),
+                self._multiples.float(),
+                self._factors,
+                (self._coefficients / full).float(),
+                self.layout.group,
+                self._shared[0].float(),
+                self._shared[1],
+            )
+            self._on[device] = tuple(tensor.to(device) for tensor in tensors)
+        return self._on[device]
+
+
+def _terms(layout: Layout, target: Target) -> list[_Term]:
+    if target.kind not in KINDS:
+        raise ValueError(f"unknown cost {target.kind!r}{nearest(target.kind, KINDS)}")
+    terms = _all_terms(layout, target.kind)
+    found = [term for term in terms if term.coefficient and _matches(term.name, target.pattern)]
+    if not terms:
+        raise ValueError(f"no {target.kind} are known: these channels were written by hand; trace(model, example) them")
+    if not found:
+        names = {name for term in terms for name in (term.name, term.name.rpartition(".")[0]) if name}
+        raise ValueError(f"no {target.kind} belong to {target.pattern!r}{nearest(target.pattern, names)}")
+    return found
+
+
+def _all_terms(layout: Layout, kind: str) -> list[_Term]:
+    channels = layout.channels
+    if kind == "units":
+        return [_Term(group.name, 1, ((group.name, -1),)) for group in channels.gated]
+    gated = set(layout.gates_of_slots())
+    if kind == "params":
+        return [_term(name, name, shape, gated) for name, shape in channels.shapes.items()]
+    found = []
+    for work in channels.work:
+        shape = channels.shapes[work.tensor] if work.tensor else ()
+        found.append(_term(work.tensor or work.module, work.tensor, shape, gated, count=work.count))
+    return found
+
+
+def _term(name: str, tensor: str | None, shape: tuple[int, ...], gated: set[_Slot], *, count: int = 1) -> _Term:
+    slots = tuple((tensor, dim) for dim in range(len(shape)) if tensor is not None and (tensor, dim) in gated)
+    fixed = prod(size for dim, size in enumerate(shape) if (tensor, dim) not in gated)
+    return _Term(name, count * fixed, slots)
+
+
+def _matches(name: str, pattern: str) -> bool:
+    """A pattern names a tensor, a module, or a module that contains it; `*` stands for anything."""
+    parts = name.split(".")
+    return any(fnmatchcase(".".join(parts[:end]), pattern) for end in range(1, len(parts) + 1))
+
+
+def _open_counts(layout: Layout, slots: list[_Slot]) -> tuple[Tensor, Tensor]:
+    """For each slot what is always open, and how many of its indices each channel of a group opens."""
+    base = torch.zeros(len(slots), dtype=torch.int64)
+    multiples = torch.zeros(len(slots), len(layout.must_stay), dtype=torch.int64)
+    gates_of = layout.gates_of_slots()
+    numbers = {group.name: number for number, group in enumerate(layout.channels.gated)}
+    sizes = torch.bincount(layout.group, minlength=len(layout.must_stay))
+    for row, slot in enumerate(slots):
+        if slot[1] < 0:
+            multiples[row, numbers[slot[0]]] = 1
+            continue
+        gates = gates_of[slot]
+        base[row] = int((gates == layout.num_gates).sum())
+        of_group = torch.bincount(layout.group[gates[gates < layout.num_gates]], minlength=len(sizes))
+        multiples[row] = of_group // sizes
+    return base, multiples

@@ -1,0 +1,155 @@
+"""Cut a network to a plan: parameters, buffers, attributes; nothing that is removed is ever copied."""
+
+__all__ = ["cut", "kept_indices"]
+
+import copy
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from ellzero.errors import SurgeryError
+from ellzero.graph.channels import Group
+from ellzero.graph.layout import Layout
+from ellzero.graph.modules import Convolution, NoChannels, OnlyBias, Select
+
+Slot = tuple[str, int]
+
+_NORMS = (nn.modules.batchnorm._NormBase,)
+
+
+def kept_indices(layout: Layout, is_open: Tensor) -> dict[Slot, Tensor]:
+    """For each stored dimension that is gated, the indices that stay.
+
+    Args:
+        layout: the order of the gates.
+        is_open: a settled set of open gates, bool, shape `(gates,)`.
+    """
+    effective = torch.cat([layout.effective(is_open.long()).bool(), torch.ones(1, dtype=torch.bool)])
+    return {slot: effective[gates].nonzero().squeeze(1) for slot, gates in layout.gates_of_slots().items()}
+
+
+def cut(
+    model: nn.Module, layout: Layout, is_open: Tensor, *, factors: Mapping[Slot, Tensor] | None = None
+) -> nn.Module:
+    """Copy a network without the channels that are shut.
+
+    Args:
+        model: an ordinary module; it is left alone.
+        layout: the order of the gates.
+        is_open: a settled set of open gates, bool, shape `(gates,)`.
+        factors: for a stored dimension a factor for each of its indices, multiplied into the copy.
+
+    Returns:
+        A module of the original classes. Ties, `requires_grad`, dtypes, devices and training flags are those of the
+        original.
+
+    Raises:
+        SurgeryError: if a tensor that the layout names is missing or has another size.
+    """
+    kept = kept_indices(layout, is_open)
+    memo: dict[int, Any] = {}
+    for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
+        small = _shrink(name, tensor.detach(), kept, factors or {})
+        memo[id(tensor)] = nn.Parameter(small, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else small
+    _check_names(model, kept)
+    small_model: nn.Module = copy.deepcopy(model, memo)
+    for module in list(small_model.modules()):
+        stand_in = _correct(module)
+        if stand_in is not None:
+            _replace(small_model, module, stand_in)
+    for group, place in layout.slices():
+        if group.kind != "channels":
+            small_model = _select(small_model, layout, group, is_open[place], is_open)
+    return small_model
+
+
+def _shrink(name: str, tensor: Tensor, kept: Mapping[Slot, Tensor], factors: Mapping[Slot, Tensor]) -> Tensor:
+    original = tensor
+    for dim in range(tensor.dim()):
+        index = kept.get((name, dim))
+        if index is None:
+            continue
+        if len(index) and int(index[-1]) >= tensor.shape[dim]:
+            raise SurgeryError(
+                f"{name!r} has {tensor.shape[dim]} entries along dimension {dim}, but the plan keeps entry "
+                f"{int(index[-1])}; is it the same architecture?"
+            )
+        index = index.to(tensor.device)
+        if len(index) < tensor.shape[dim]:
+            tensor = tensor.index_select(dim, index)
+        if (name, dim) in factors:
+            factor = factors[name, dim].to(tensor.device, tensor.dtype)[index]
+            tensor = tensor * factor.view(-1, *[1] * (tensor.dim() - dim - 1))
+    return tensor.clone() if tensor is original else tensor
+
+
+def _check_names(model: nn.Module, kept: Mapping[Slot, Tensor]) -> None:
+    known = {name for name, _ in [*model.named_parameters(), *model.named_buffers()]}
+    for name, _ in kept:
+        if name not in known:
+            raise SurgeryError(f"the network has no tensor {name!r}, which the plan cuts; is it the same architecture?")
+
+
+def _correct(module: nn.Module) -> nn.Module | None:
+    """Make a module's attributes agree with its cut tensors; return a stand-in where nothing is left of it."""
+    if isinstance(module, nn.Linear):
+        module.out_features, module.in_features = module.weight.shape
+    elif isinstance(module, Convolution):
+        return _correct_convolution(module)
+    elif isinstance(module, _NORMS):
+        stored = module.weight if module.weight is not None else module.running_mean
+        if stored is not None:
+            module.num_features = len(stored)
+            return None if len(stored) else nn.Identity()
+    elif isinstance(module, nn.PReLU):
+        module.num_parameters = len(module.weight)
+        return None if len(module.weight) else nn.Identity()
+    elif isinstance(module, nn.Embedding):
+        module.num_embeddings, module.embedding_dim = module.weight.shape
+    return None
+
+
+def _correct_convolution(module: Convolution) -> nn.Module | None:
+    first, second = module.weight.shape[:2]
+    depthwise = module.groups > 1 and module.groups == module.in_channels
+    if depthwise and not module.transposed:
+        module.groups = first // (module.out_channels // module.in_channels)
+    elif depthwise:
+        module.groups = first
+    module.out_channels = second * module.groups if module.transposed else first
+    module.in_channels = first if module.transposed else second * module.groups
+    if not module.out_channels:
+        return NoChannels(module)
+    return None if module.in_channels else OnlyBias(module)
+
+
+def _replace(model: nn.Module, old: nn.Module, new: nn.Module) -> None:
+    """Put a module in the place of another, under every name that it has."""
+    new.train(old.training)
+    for parent in list(model.modules()):
+        for name, child in parent.named_children():
+            if child is old and parent is not new:
+                setattr(parent, name, new)
+
+
+def _select(model: nn.Module, layout: Layout, group: Group, is_open: Tensor, all_open: Tensor) -> nn.Module:
+    """Put a selection in front of every reader of an input or of flattened positions."""
+    arriving = torch.ones(group.size, dtype=torch.bool)
+    for parent, place in layout.slices():
+        if parent.name == group.parent:
+            arriving = all_open[place][torch.as_tensor(group.parent_index)]
+    picked = is_open[arriving].nonzero().squeeze(1)
+    if len(picked) == int(arriving.sum()):
+        return model
+    for name in {member.tensor.rpartition(".")[0] for member in group.members}:
+        reader = model.get_submodule(name)
+        dim = -1 if isinstance(reader, nn.Linear) else 1 - cast(Tensor, reader.weight).dim()
+        select = Select(picked, dim=dim, width=int(arriving.sum())).to(cast(Tensor, reader.weight).device)
+        selected = nn.Sequential(OrderedDict(select=select, reader=reader))
+        if reader is model:
+            return selected.train(reader.training)
+        _replace(model, reader, selected)
+    return model

@@ -1,0 +1,171 @@
+"""From labels to groups: channels that stand in the same places belong together."""
+
+__all__ = ["gather"]
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+from torch import nn
+
+from ellzero.graph.channels import Channels, Group, Index, Member, Role
+from ellzero.graph.labels import Labels, Vector
+from ellzero.graph.modules import Convolution
+from ellzero.graph.record import Recording
+
+_FROM_INPUT = "comes from the input; give inputs=True to gate it"
+
+
+def gather(model: nn.Module, labels: Labels, recording: Recording, *, inputs: bool, positions: bool) -> Channels:
+    """Make groups of all channels.
+
+    Args:
+        model: for the classes of its modules.
+        labels: after the network has run on them.
+        recording: what was recorded.
+        inputs: whether input features can be gated.
+        positions: whether flattened positions can be gated.
+
+    Returns:
+        Channels; none is removable yet.
+    """
+    selectable = _selectable(model, labels)
+    names: Counter[str] = Counter()
+    groups = []
+    for members, size, reason, from_input in _families(labels):
+        why = reason or _reason(members, size, from_input, inputs, selectable)
+        kind = "input" if from_input and not why else "channels"
+        groups.append(Group(_name(members, from_input, names), size, members, kind, why))  # type: ignore[arg-type]
+    if positions:
+        groups += list(_positions(model, groups, selectable, names))
+    parameters = {name for name, _ in model.named_parameters()}
+    shapes = {name: value.shape for name, value in recording.stored.items() if name in parameters}
+    return Channels(tuple(groups), shapes, tuple(labels.work))
+
+
+def _families(labels: Labels) -> Iterator[tuple[tuple[Member, ...], int, str, bool]]:
+    """Channels that stand in the same places: members, size, reason to keep, and whether they come from an input."""
+    classes = labels.classes()
+    slot = labels.slot_of(np.arange(labels.total))
+    stored = np.array([bool(name) for name, _ in labels.slots])[slot]
+    reason, reasons = _reasons(labels, classes)
+    is_channel = np.zeros(labels.total, dtype=bool)
+    used = np.array([one in labels.reads or one in labels.written for one in labels.slots])[slot]
+    is_channel[classes[used | (reason[classes] >= 0) & stored]] = True
+    from_input = np.zeros(labels.total, dtype=bool)
+    from_input[classes[~stored]] = True
+    places = np.random.default_rng(0).integers(1, 2**63, len(labels.slots), dtype=np.uint64)
+    signature = np.zeros(labels.total, dtype=np.uint64)
+    np.add.at(signature, classes[stored], places[slot[stored]])
+    np.add.at(signature, np.arange(labels.total), (reason + 1).astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15))
+    signature += from_input.astype(np.uint64)
+    atoms = np.flatnonzero(stored & is_channel[classes])
+    by_signature: dict[int, list[int]] = defaultdict(list)
+    for atom, key in zip(atoms.tolist(), signature[classes[atoms]].tolist(), strict=True):
+        by_signature[key].append(atom)
+    for found in by_signature.values():
+        family = np.asarray(found)
+        roots = np.unique(classes[family])
+        first = roots[0]
+        why = reasons[reason[first]] if reason[first] >= 0 else ""
+        if not why and any(
+            labels.slots[n] in labels.written and labels.slots[n] in labels.reads for n in np.unique(slot[family])
+        ):
+            why = "the same weight writes and reads it"
+        yield tuple(_members(labels, family, classes, slot)), len(roots), why, bool(from_input[first])
+
+
+def _members(labels: Labels, family: Vector, classes: Vector, slot: Vector) -> Iterator[Member]:
+    for number in np.unique(slot[family]):
+        here = family[slot[family] == number]
+        here = here[np.lexsort((here, classes[here]))] - labels.starts[number]
+        tensor, dim = labels.slots[number]
+        role: Role = "carrier"
+        if (tensor, dim) in labels.reads:
+            role = "reader"
+        elif (tensor, dim) in labels.written:
+            role = "writer"
+        yield Member(tensor, dim, role, _index(here))
+
+
+def _index(positions: Vector) -> Index:
+    steps = np.diff(positions)
+    if len(positions) == 1:
+        return range(int(positions[0]), int(positions[0]) + 1)
+    if steps[0] > 0 and (steps == steps[0]).all():
+        return range(int(positions[0]), int(positions[-1]) + 1, int(steps[0]))
+    return tuple(positions.tolist())
+
+
+def _reasons(labels: Labels, classes: Vector) -> tuple[Vector, list[str]]:
+    """For each channel the number of the first reason to keep it, or -1; and the reasons."""
+    found = np.full(labels.total, -1, dtype=np.int64)
+    texts: list[str] = []
+    for pinned, text in labels.pins:
+        roots = classes[pinned]
+        fresh = roots[found[roots] < 0]
+        if fresh.size:
+            if text not in texts:
+                texts.append(text)
+            found[fresh] = texts.index(text)
+    return found, texts
+
+
+def _reason(members: tuple[Member, ...], size: int, from_input: bool, inputs: bool, selectable: set[str]) -> str:
+    """Why a group without any pin must be kept all the same; empty if it can be gated."""
+    readers = [member for member in members if member.role == "reader"]
+    if not readers:
+        return "nothing reads it"
+    if not from_input:
+        return "" if len(readers) < len(members) else "nothing writes it"
+    if not inputs:
+        return _FROM_INPUT
+    if len(readers) < len(members):
+        return "comes from the input and passes other parameters before it is read"
+    if not all(member.tensor in selectable for member in readers):
+        return "comes from the input and is not read by a plain linear or convolutional layer"
+    return "" if all(len(member.index) == size for member in readers) else "is an input that is read many times"
+
+
+def _selectable(model: nn.Module, labels: Labels) -> set[str]:
+    """Weights of layers that can have a selection in front of them."""
+    owners = Counter(id(weight) for module in model.modules() for weight in module.parameters(recurse=False))
+    found = set()
+    for read in labels.reads.values():
+        module = model.get_submodule(read.tensor.rpartition(".")[0])
+        plain = isinstance(module, Convolution) and module.groups == 1 and not module.transposed
+        if read.select and (plain or isinstance(module, nn.Linear)) and owners[id(module.weight)] == 1:
+            found.add(read.tensor)
+    return found
+
+
+def _name(members: tuple[Member, ...], from_input: bool, names: Counter[str]) -> str:
+    """The module that writes the channels, numbered if it writes several groups."""
+    order = {"writer": 0, "carrier": 1, "reader": 2}
+    first = min(members, key=lambda member: order[member.role])
+    name = "input" if from_input else first.tensor.rpartition(".")[0] or first.tensor
+    names[name] += 1
+    return name if names[name] == 1 else f"{name}#{names[name]}"
+
+
+def _positions(model: nn.Module, groups: list[Group], selectable: set[str], names: Counter[str]) -> Iterator[Group]:
+    """A group of positions for each linear layer that reads every channel of a group several times."""
+    for group in groups:
+        for member in group.members:
+            whole = [m for other in groups for m in other.members if (m.tensor, m.dim) == (member.tensor, member.dim)]
+            module = model.get_submodule(member.tensor.rpartition(".")[0])
+            if member.role != "reader" or member.tensor not in selectable or len(whole) > 1:
+                continue
+            if not isinstance(module, nn.Linear):
+                continue
+            multiple = len(member.index) // group.size
+            if multiple == 1:
+                continue
+            channel_of = np.empty(len(member.index), dtype=np.int64)
+            channel_of[np.asarray(member.index)] = np.repeat(np.arange(group.size), multiple)
+            name = f"{member.tensor.rpartition('.')[0] or member.tensor} inputs"
+            names[name] += 1
+            whole_slot = replace(member, index=range(len(member.index)))
+            parent = {} if group.reason else {"parent": group.name, "parent_index": tuple(channel_of.tolist())}
+            yield Group(name, len(member.index), (whole_slot,), "positions", **parent)  # type: ignore[arg-type]

@@ -1,0 +1,239 @@
+"""Run a network once on tensors without data and write down every operation."""
+
+__all__ = ["Call", "Example", "Recording", "Run", "Value", "forward", "on_shadow", "record", "shadow"]
+
+import copy
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeAlias, TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import (
+    DataDependentOutputException,
+    DynamicOutputShapeException,
+    FakeTensorMode,
+    UnsupportedFakeTensorException,
+)
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_flatten, tree_map
+from torch.utils.weak import WeakTensorKeyDictionary
+
+from ellzero.errors import TraceError
+
+Example: TypeAlias = Any
+"""What a network is called with: a tensor, a tuple of positional or a mapping of keyword arguments."""
+
+Run: TypeAlias = Callable[[Callable[..., Any]], Any]
+"""Calls a network with the example inputs."""
+
+Result = TypeVar("Result")
+
+_NEEDS_DATA = (DataDependentOutputException, DynamicOutputShapeException, UnsupportedFakeTensorException)
+
+
+@dataclass(frozen=True)
+class Value:
+    """A tensor that flowed through the network: its number, its shape, and nothing else."""
+
+    number: int
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Call:
+    """One ATen operation: arguments and results with `Value` in place of tensors, and the module it ran in."""
+
+    op: Any
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    results: Any
+    module: str
+
+    @property
+    def sources(self) -> list[Value]:
+        """All tensors it reads."""
+        return values_in((self.args, self.kwargs))
+
+    @property
+    def targets(self) -> list[Value]:
+        """All tensors it returns."""
+        return values_in(self.results)
+
+
+@dataclass(frozen=True)
+class Recording:
+    """The calls of one forward pass, and which values are the inputs, the outputs and the stored tensors."""
+
+    calls: tuple[Call, ...]
+    inputs: tuple[Value, ...]
+    outputs: tuple[Value, ...]
+    stored: dict[str, Value]
+
+
+def values_in(tree: Any) -> list[Value]:
+    """All values in a nested structure, in order."""
+    return [leaf for leaf in tree_flatten(tree)[0] if isinstance(leaf, Value)]
+
+
+def forward(model: Callable[..., Any], example: Example) -> Any:
+    """Call a network with its example inputs.
+
+    Args:
+        model: any module.
+        example: a tensor, a tuple of positional arguments, or a mapping of keyword arguments.
+
+    Returns:
+        Whatever the network returns.
+    """
+    if isinstance(example, Mapping):
+        return model(**example)
+    return model(*example) if isinstance(example, (tuple, list)) else model(example)
+
+
+def shadow(model: nn.Module, mode: FakeTensorMode) -> nn.Module:
+    """Copy a network without its numbers: same modules, same ties, parameters and buffers of shape only."""
+    memo: dict[int, Any] = {}
+    for tensor in [*model.parameters(), *model.buffers()]:
+        fake = mode.from_tensor(tensor.detach())
+        memo[id(tensor)] = nn.Parameter(fake, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else fake
+    try:
+        return copy.deepcopy(model, memo).eval()
+    except Exception as error:
+        raise TraceError(
+            f"the network cannot be copied ({error}); keep locks, files and generators out of it"
+        ) from error
+
+
+def record(model: nn.Module, example: Example) -> Recording:
+    """Write down every ATen operation of one forward pass in evaluation mode.
+
+    The network runs on fake tensors, which have shapes and no data; where its control flow depends on data,
+    it runs on a copy with the real ones. The network itself is not touched.
+
+    Args:
+        model: any module.
+        example: its inputs; see `forward`.
+
+    Returns:
+        The recording.
+
+    Raises:
+        TraceError: if the forward pass fails on the example.
+    """
+    return on_shadow(model, example, _record)
+
+
+def on_shadow(model: nn.Module, example: Example, action: Callable[[nn.Module, Run], Result]) -> Result:
+    """Do something with a copy of a network that has no numbers, or, if its control flow needs them, has.
+
+    Args:
+        model: any module; it is not touched.
+        example: its inputs.
+        action: called with the copy, in evaluation mode, and with a function that runs such a copy on the example.
+
+    Returns:
+        What the action returns.
+    """
+    mode = FakeTensorMode(allow_non_fake_inputs=True)
+    fake = tree_map(lambda leaf: mode.from_tensor(leaf) if isinstance(leaf, Tensor) else leaf, example)
+
+    def run_without_data(network: Callable[..., Any]) -> Any:
+        with torch.no_grad(), mode:
+            return forward(network, fake)
+
+    def run_with_data(network: Callable[..., Any]) -> Any:
+        with torch.no_grad():
+            return forward(network, example)
+
+    try:
+        return action(shadow(model, mode), run_without_data)
+    except _NEEDS_DATA:
+        return action(copy.deepcopy(model).eval(), run_with_data)
+
+
+def _record(model: nn.Module, run: Run) -> Recording:
+    recorder = _Recorder()
+    stored = {name: recorder.value(tensor) for name, tensor in _stored(model)}
+    inputs: list[Value] = []
+
+    def recorded(*args: Any, **kwargs: Any) -> Any:
+        inputs.extend(recorder.value(leaf) for leaf in tree_flatten((args, kwargs))[0] if isinstance(leaf, Tensor))
+        with recorder:
+            return model(*args, **kwargs)
+
+    with _module_names(model, recorder.stack):
+        try:
+            output = run(recorded)
+        except _NEEDS_DATA:
+            raise
+        except Exception as error:
+            where = recorder.module or "the network itself"
+            shapes = ", ".join(str(value.shape) for value in inputs) or "no tensor"
+            raise TraceError(
+                f"the forward pass failed in {where!r} on an example of shape {shapes}: {error}; "
+                "give an example that the network accepts"
+            ) from error
+    outputs = [recorder.value(leaf) for leaf in tree_flatten(_plain(output))[0] if isinstance(leaf, Tensor)]
+    if not outputs:
+        raise TraceError(f"the forward pass returned {type(output).__name__} without any tensor in it")
+    return Recording(tuple(recorder.calls), tuple(inputs), tuple(outputs), stored)
+
+
+def _plain(output: Any) -> Any:
+    """Objects that hold tensors as attributes (dataclasses of outputs) as a mapping."""
+    return vars(output) if hasattr(output, "__dict__") and not isinstance(output, (Tensor, Mapping)) else output
+
+
+def _stored(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    """Parameters and buffers by name; a tied tensor appears once, under its first name."""
+    yield from model.named_parameters()
+    yield from model.named_buffers()
+
+
+class _Recorder(TorchDispatchMode):
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.calls: list[Call] = []
+        self.stack: list[str] = []
+        self._numbers: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
+        self._count = 0
+
+    @property
+    def module(self) -> str:
+        return self.stack[-1] if self.stack else ""
+
+    def value(self, tensor: Tensor) -> Value:
+        if tensor not in self._numbers:
+            self._numbers[tensor] = self._count
+            self._count += 1
+        return Value(self._numbers[tensor], tuple(int(size) for size in tensor.shape))
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        before = self._as_values((args, kwargs))
+        result = func(*args, **kwargs)
+        self.calls.append(Call(func, tuple(before[0]), before[1], self._as_values(result), self.module))
+        return result
+
+    def _as_values(self, tree: Any) -> Any:
+        return tree_map(lambda leaf: self.value(leaf) if isinstance(leaf, Tensor) else leaf, tree)
+
+
+@contextmanager
+def _module_names(model: nn.Module, stack: list[str]) -> Iterator[None]:
+    """Keep the name of the module whose forward is running on top of the stack."""
+
+    def leave(*_: Any) -> None:
+        stack.pop()
+
+    handles = []
+    for name, module in model.named_modules():
+        handles.append(module.register_forward_pre_hook(lambda *_, name=name: stack.append(name)))
+        handles.append(module.register_forward_hook(leave))
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()

@@ -1,0 +1,64 @@
+"""Which groups may go entirely: those whose absence leaves a path from the inputs to every output."""
+
+__all__ = ["mark_removable"]
+
+from dataclasses import replace
+
+import numpy as np
+
+from ellzero.graph.channels import Channels
+from ellzero.graph.labels import NONE, Labels
+from ellzero.graph.record import Recording
+
+_ALWAYS = -1
+"""Stands for values that belong to no gated group."""
+
+
+def mark_removable(channels: Channels, labels: Labels, recording: Recording) -> Channels:
+    """Mark groups that can be emptied, all of them at once, without cutting an output off from the inputs.
+
+    Args:
+        channels: the groups.
+        labels: after the network has run on them.
+        recording: the order of the calls.
+
+    Returns:
+        The same groups, `removable` set. Of several parallel branches without a direct path, the last one stays.
+    """
+    carried = _carried(channels, labels, recording)
+    reached = _reached(recording, carried, frozenset())
+    emptied: frozenset[int] = frozenset()
+    for number, group in enumerate(channels.groups):
+        is_candidate = not group.reason and group.kind == "channels"
+        if is_candidate and _reached(recording, carried, emptied | {number}) == reached:
+            emptied |= {number}
+    groups = [replace(group, removable=number in emptied) for number, group in enumerate(channels.groups)]
+    return replace(channels, groups=tuple(groups))
+
+
+def _carried(channels: Channels, labels: Labels, recording: Recording) -> dict[int, frozenset[int]]:
+    """For each value the gated groups whose channels it carries."""
+    group_of = np.full(labels.total, _ALWAYS)
+    starts = dict(zip(labels.slots, labels.starts, strict=True))
+    for number, group in enumerate(channels.groups):
+        if not group.reason and group.kind == "channels":
+            for member in group.members:
+                group_of[starts[member.tensor, member.dim] + np.asarray(member.index)] = number
+    found = {}
+    for call in recording.calls:
+        for value in call.targets:
+            vectors = labels.of(value).values()
+            numbers = {int(number) for vector in vectors for number in np.unique(group_of[vector[vector != NONE]])}
+            found[value.number] = frozenset(numbers or {_ALWAYS})
+    return found
+
+
+def _reached(recording: Recording, carried: dict[int, frozenset[int]], emptied: frozenset[int]) -> frozenset[int]:
+    """The outputs that still depend on an input when some groups are empty."""
+    alive: dict[int, frozenset[int]] = {value.number: frozenset({_ALWAYS}) for value in recording.inputs}
+    for call in recording.calls:
+        incoming = frozenset().union(*(alive.get(value.number, frozenset()) for value in call.sources))
+        for value in call.targets if incoming else ():
+            own = carried[value.number]
+            alive[value.number] = alive.get(value.number, frozenset()) | ((incoming & own) or own) - emptied
+    return frozenset(value.number for value in recording.outputs if alive.get(value.number))

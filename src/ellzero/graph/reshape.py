@@ -1,0 +1,85 @@
+"""The rule for views: which dimensions are merged and split, and what becomes of their labels."""
+
+__all__ = ["reshape"]
+
+import math
+
+import numpy as np
+
+from ellzero.graph.labels import Labels, Vector, Vectors
+
+
+def reshape(labels: Labels, vectors: Vectors, before: tuple[int, ...], after: tuple[int, ...]) -> Vectors:
+    """Carry labels through a view.
+
+    A dimension that is merged with unlabelled ones repeats its labels (a flattened channel is many positions of one
+    channel). Dimensions of an input that are merged become new labels, one per position. Where labels would vary along
+    two dimensions, the channels are pinned.
+
+    Args:
+        labels: where new labels and pins are written down.
+        vectors: labels of the value.
+        before: its shape.
+        after: its new shape.
+
+    Returns:
+        Labels along the new dimensions.
+    """
+    result: Vectors = {}
+    if 0 in before:
+        return result
+    for old, new in _blocks(before, after):
+        labelled = [dim for dim in old if dim in vectors]
+        if not labelled:
+            continue
+        sizes = [before[dim] for dim in old]
+        if len(labelled) > 1:
+            flat = _merge(labels, [vectors[dim] for dim in labelled], math.prod(sizes))
+            if flat is None:
+                continue
+        else:
+            shape = [before[dim] if dim == labelled[0] else 1 for dim in old]
+            flat = np.broadcast_to(vectors[labelled[0]].reshape(shape), sizes).reshape(-1)
+        found = _split(flat, [after[dim] for dim in new])
+        if found is None:
+            labels.pin(flat, "is split over two dimensions by a view")
+        else:
+            result[new[found[0]]] = found[1]
+    return result
+
+
+def _blocks(before: tuple[int, ...], after: tuple[int, ...]) -> list[tuple[list[int], list[int]]]:
+    """Match the shortest runs of dimensions whose sizes have the same product."""
+    blocks: list[tuple[list[int], list[int]]] = []
+    left = right = 0
+    while left < len(before) or right < len(after):
+        old = [left] if left < len(before) else []
+        new = [right] if right < len(after) else []
+        left, right = left + len(old), right + len(new)
+        while (one := math.prod(before[dim] for dim in old)) != (other := math.prod(after[dim] for dim in new)):
+            if one < other:
+                old, left = [*old, left], left + 1
+            else:
+                new, right = [*new, right], right + 1
+        blocks.append((old, new))
+    return blocks
+
+
+def _merge(labels: Labels, vectors: list[Vector], size: int) -> Vector | None:
+    """One new label per position if all come from an input; otherwise the channels are pinned."""
+    numbers = np.unique(np.concatenate([labels.slot_of(vector) for vector in vectors]))
+    if all(labels.slots[number][0] == "" for number in numbers) and math.prod(map(len, vectors)) == size:
+        return labels.allot("", 1, size)
+    for vector in vectors:
+        labels.pin(vector, "is merged with other channels by a view")
+    return None
+
+
+def _split(flat: Vector, sizes: list[int]) -> tuple[int, Vector] | None:
+    """The only dimension along which the labels vary, if there is only one."""
+    block = flat.reshape(sizes)
+    varying = [dim for dim in range(block.ndim) if not (block == np.take(block, [0], axis=dim)).all()]
+    if len(varying) > 1 or block.ndim == 0:
+        return None
+    dim = varying[0] if varying else int(np.argmax(sizes))
+    return dim, np.moveaxis(block, dim, 0).reshape(sizes[dim], -1)[:, 0].copy()

@@ -1,0 +1,42 @@
+"""What a pruned network remembers of its surgery."""
+
+__all__ = ["Structure", "structure_of"]
+
+from dataclasses import dataclass
+
+from torch import nn
+
+from ellzero.errors import SurgeryError
+from ellzero.graph.channels import Channels
+from ellzero.graph.plan import Plan
+
+ATTRIBUTE = "ellzero_structure"
+
+
+@dataclass(frozen=True)
+class Structure:
+    """How a network was cut; plain data, attached to the module that `prune` returns.
+
+    Attributes:
+        channels: of the network before.
+        plan: what was removed.
+        num_shut: gates that training had left open and that were shut to keep the budget.
+        difference: the largest difference of outputs between the gated and the cut network on the example.
+    """
+
+    channels: Channels
+    plan: Plan
+    num_shut: int = 0
+    difference: float = 0.0
+
+
+def structure_of(model: nn.Module) -> Structure:
+    """The structure of a pruned network.
+
+    Raises:
+        SurgeryError: if the module did not come from `prune` or `load`.
+    """
+    found = getattr(model, ATTRIBUTE, None)
+    if not isinstance(found, Structure):
+        raise SurgeryError(f"this {type(model).__name__} was not pruned; pass what prune(...) returned")
+    return found

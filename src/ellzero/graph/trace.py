@@ -1,0 +1,93 @@
+"""Trace a network: run it on labels, gather the channels, and make sure that it runs when they are cut."""
+
+__all__ = ["trace"]
+
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+
+from torch import nn
+
+from ellzero.errors import nearest
+from ellzero.graph.channels import Channels
+from ellzero.graph.confirm import confirm
+from ellzero.graph.grouping import gather
+from ellzero.graph.labels import Labels
+from ellzero.graph.record import Example, Recording, record
+from ellzero.graph.removable import mark_removable
+from ellzero.graph.rules import apply_rule
+
+
+def trace(
+    model: nn.Module,
+    example: Example,
+    *,
+    inputs: bool = False,
+    positions: bool = False,
+    keep: Sequence[str] = (),
+) -> Channels:
+    """Find the channels of a network: what writes them, what reads them, and what cannot be removed, with the reason.
+
+    The network is run once, in evaluation mode, on tensors without data. Every index of every parameter dimension has
+    a label; operations unite the labels that they make one channel.
+
+    Args:
+        model: any module; it is not changed.
+        example: what it is called with: a tensor (batch first), a tuple of positional or a mapping of keyword
+            arguments. Only shapes and dtypes matter unless the control flow depends on the data.
+        inputs: whether input features (dimension 1 and later) that go straight to a linear or convolutional layer can
+            be gated (feature selection).
+        positions: whether the flattened positions that a linear layer reads can be gated one by one.
+        keep: names of modules or tensors whose channels are kept whole; `*` stands for anything.
+
+    Returns:
+        The channels; print them.
+
+    Raises:
+        TraceError: if the network does not run on the example.
+        ValueError: if `keep` names something that the network does not have.
+
+    Example:
+        >>> import torch
+        >>> net = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2))
+        >>> print(trace(net, torch.zeros(1, 4)))
+        0      3 channels  written by 0.weight  read by 2.weight
+        input  4 channels  read by 0.weight  kept: comes from the input; give inputs=True to gate it
+        2      2 channels  written by 2.weight  kept: is an output of the network
+    """
+    _check_keep(model, keep)
+    recording = record(model, example)
+    labels = _run(recording, keep, inputs)
+    channels = gather(model, labels, recording, inputs=inputs, positions=positions)
+    channels = mark_removable(channels, labels, recording)
+    return confirm(model, example, channels)
+
+
+def _run(recording: Recording, keep: Sequence[str], inputs: bool) -> Labels:
+    labels = Labels()
+    for name, value in recording.stored.items():
+        vectors = {dim: labels.allot(name, dim, size) for dim, size in enumerate(value.shape) if size > 1}
+        labels.put(value, vectors, origin=name)
+        labels.sizes[name] = 1
+        for size in value.shape:
+            labels.sizes[name] *= size
+        if any(_named(name, pattern) for pattern in keep):
+            labels.pin_all([value], "you asked to keep it")
+    for value in recording.inputs:
+        vectors = {dim: labels.allot("", dim, size) for dim, size in enumerate(value.shape) if dim and size > 1}
+        labels.put(value, vectors)
+    for call in recording.calls:
+        apply_rule(labels, call)
+    labels.pin_all(recording.outputs, "is an output of the network")
+    return labels
+
+
+def _named(name: str, pattern: str) -> bool:
+    return fnmatchcase(name, pattern) or fnmatchcase(name.rpartition(".")[0], pattern)
+
+
+def _check_keep(model: nn.Module, keep: Sequence[str]) -> None:
+    names = [name for name, _ in [*model.named_parameters(), *model.named_buffers()]]
+    for pattern in keep:
+        if not any(_named(name, pattern) for name in names):
+            known = {name.rpartition(".")[0] for name in names} | set(names)
+            raise ValueError(f"keep names {pattern!r}, which the network does not have{nearest(pattern, known - {''})}")
