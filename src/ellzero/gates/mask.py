@@ -1,0 +1,85 @@
+"""Masks: parametrizations that multiply a reader's weight by the gates in front of it."""
+
+__all__ = ["Mask", "attach", "detach_all"]
+
+from typing import Any, cast
+
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from ellzero.errors import TraceError
+from ellzero.gates.vector import GateVector
+
+
+class Mask(nn.Module):
+    """Multiply a weight by gates along one of its dimensions: `conv(x * z, W) = conv(x, W * z)`.
+
+    The gates belong to the network, not to the mask: they are no submodule of it and appear once in a `state_dict`.
+
+    Args:
+        gates: the owner of all gates.
+        number: which of its masks.
+        dim: along which dimension.
+    """
+
+    def __init__(self, gates: GateVector, number: int, dim: int) -> None:
+        super().__init__()
+        self._gates = (gates,)
+        self.number = number
+        self.dim = dim
+
+    def forward(self, weight: Tensor) -> Tensor:
+        """The masked weight, of the same shape and dtype."""
+        mask = self._gates[0].masks()[self.number].to(weight.dtype)
+        return weight * mask.view(-1, *[1] * (weight.dim() - self.dim - 1))
+
+    def extra_repr(self) -> str:
+        """Shown when the module is printed."""
+        return f"dim={self.dim}"
+
+
+def attach(model: nn.Module, name: str, mask: Mask) -> None:
+    """Put a mask on a tensor, wherever it is registered; a shared tensor stays shared.
+
+    Raises:
+        TraceError: if the tensor is missing or parametrized by somebody else.
+    """
+    tensor = dict(model.named_parameters()).get(name)
+    if tensor is None:
+        raise TraceError(f"the network has no parameter {name!r}; is it the one that was traced?")
+    for module in list(model.modules()):
+        for attribute, parameter in list(module.named_parameters(recurse=False)):
+            if parameter is not tensor:
+                continue
+            if isinstance(module, parametrize.ParametrizationList):
+                raise TraceError(f"{name!r} is parametrized already; remove that first, or keep it: keep=[{name!r}]")
+            parametrize.register_parametrization(module, attribute, mask, unsafe=True)
+
+
+def detach_all(model: nn.Module) -> None:
+    """Take all masks off a network; its original tensors are its own again.
+
+    `parametrize.remove_parametrizations` deletes the property from the class, which a deep copy shares with the
+    original and so would break it. Here the copy gets another class.
+    """
+    for module in list(model.modules()):
+        if not parametrize.is_parametrized(module):
+            continue
+        chains = cast(nn.ModuleDict, module.parametrizations)
+        masked = [
+            name for name, chain in chains.items() if any(isinstance(one, Mask) for one in cast(list[Any], chain))
+        ]
+        originals = {name: cast(nn.Parameter, chains[name].original) for name in masked}
+        for name in masked:
+            del chains[name]
+        parametrized = type(module)
+        if len(chains):
+            kept = {key: value for key, value in vars(parametrized).items() if key not in masked}
+            module.__class__ = type(parametrized.__name__, parametrized.__bases__, kept)
+        else:
+            del module.parametrizations
+            module.__class__ = parametrized.__bases__[0]
+        others = dict(module._parameters)
+        module._parameters.clear()
+        for name, parameter in {**originals, **others}.items():
+            module.register_parameter(name, parameter)

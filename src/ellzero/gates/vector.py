@@ -1,0 +1,107 @@
+"""The one owner of all gate state: a flat vector of log-odds, and the counters of the noise."""
+
+__all__ = ["GateVector"]
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from ellzero.distributions import median, prob_open, sample
+from ellzero.graph import Layout, settle
+from ellzero.noise import advance, counters, uniform
+
+Slot = tuple[str, int]
+
+
+class GateVector(nn.Module):
+    """All gates of a network; every value is a pure function of `log_odds` and `counters`.
+
+    Args:
+        layout: the order of the gates.
+        log_odds: where they start, float32, shape `(gates,)`.
+        slots: the stored dimensions that are masked, in the order of `masks`.
+        seed: of the noise.
+    """
+
+    counters: Tensor
+    parent: Tensor
+    gate_of: Tensor
+
+    def __init__(self, layout: Layout, log_odds: Tensor, slots: list[Slot], *, seed: int) -> None:
+        super().__init__()
+        self.layout = layout
+        self.log_odds = nn.Parameter(log_odds)
+        self.register_buffer("counters", counters(seed, device=log_odds.device))
+        gates_of = layout.gates_of_slots()
+        self.sizes = [len(gates_of[slot]) for slot in slots]
+        gate_of = torch.cat([gates_of[slot] for slot in slots])
+        self.register_buffer("gate_of", gate_of.to(log_odds.device), persistent=False)
+        self.register_buffer("parent", layout.parent.to(log_odds.device), persistent=False)
+        self._has_parents = bool((layout.parent < layout.num_gates).any())
+        self._drawn: tuple[Tensor, ...] | None = None
+        self._planned: Tensor | None = None
+
+    def prob_open(self) -> Tensor:
+        """Probability that each gate is open, differentiable, shape `(gates,)`."""
+        return prob_open(self.log_odds)
+
+    def is_open(self) -> Tensor:
+        """The settled set of gates whose median is not zero, bool, shape `(gates,)`."""
+        log_odds = self.log_odds.detach()
+        return settle(self.layout, log_odds, median(log_odds) > 0)
+
+    def values(self) -> Tensor:
+        """The gates of this training step, or in evaluation their medians, shape `(gates,)`.
+
+        In evaluation a gate that is shut by the median but must stay open is one.
+        """
+        if self.training and self._planned is None:
+            return sample(self.log_odds, uniform(self.counters, self.layout.num_gates))
+        log_odds = self.log_odds.detach() if self._planned is not None else self.log_odds
+        is_open = self.is_open() if self._planned is None else self._planned.to(log_odds.device)
+        middle = median(log_odds)
+        return torch.where(is_open, torch.where(middle > 0, middle, 1.0), 0.0)
+
+    def masks(self) -> tuple[Tensor, ...]:
+        """What multiplies each masked dimension: one vector per slot, ones where nothing is gated."""
+        if self._drawn is not None:
+            return self._drawn
+        values = self.values()
+        extended = torch.cat([values, values.new_ones(1)])
+        if self._has_parents:
+            extended = torch.cat([values * extended[self.parent], values.new_ones(1)])
+        return extended.index_select(0, self.gate_of).split(self.sizes)
+
+    @contextmanager
+    def drawn_once(self) -> Iterator[None]:
+        """Within it, all masks share one evaluation of the gates."""
+        self._drawn = self.masks()
+        try:
+            yield
+        finally:
+            self._drawn = None
+
+    @contextmanager
+    def planned(self, is_open: Tensor) -> Iterator[None]:
+        """Within it, exactly these gates are open, bool, shape `(gates,)`; nothing is random."""
+        before, self._planned = self._planned, is_open
+        try:
+            yield
+        finally:
+            self._planned = before
+
+    def advance(self, *, step: bool) -> None:
+        """Move to the noise of the next step, or of the next micro-batch within it."""
+        advance(self.counters, step=step)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "GateVector":
+        """Gates move between devices with the network but stay float32: half precision freezes them."""
+
+        def move(tensor: Tensor) -> Tensor:
+            moved = fn(tensor)
+            return moved if moved.dtype == tensor.dtype else tensor.to(moved.device)
+
+        super()._apply(move, recurse)  # type: ignore[no-untyped-call]
+        return self
