@@ -1,0 +1,70 @@
+"""From gates that are nearly decided to a plan that never exceeds the budget."""
+
+__all__ = ["Fit", "project"]
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ellzero.distributions import median, prob_open
+from ellzero.errors import BudgetError
+from ellzero.graph import Costs, Plan, settle
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A plan within the budget, and how many gates that training left open it shuts."""
+
+    plan: Plan
+    num_shut: int
+
+
+def project(costs: Costs, log_odds: Tensor, limits: Sequence[int]) -> Fit:
+    """Shut the least open gates until every cost is within its limit.
+
+    Gates that do not touch a violated cost are left alone. Closing more never costs more, so the number of gates to
+    shut is found by bisection.
+
+    Args:
+        costs: what is limited.
+        log_odds: all gates, on the CPU, shape `(gates,)`.
+        limits: the largest allowed exact cost of each target.
+
+    Raises:
+        BudgetError: if even the smallest network is over a limit.
+    """
+    layout = costs.layout
+    is_open = first = settle(layout, log_odds, median(log_odds) > 0)
+    while violated := _violated(costs, is_open, limits):
+        order = _candidates(costs, log_odds, is_open, violated)
+
+        def shut(num: int, start: Tensor = is_open, order: Tensor = order) -> Tensor:
+            closed = start.clone()
+            closed[order[:num]] = False
+            return settle(layout, log_odds, closed)
+
+        low, high = 0, len(order)
+        while low < high:
+            middle = (low + high) // 2
+            still = set(_violated(costs, shut(middle), limits)) & set(violated)
+            low, high = (middle + 1, high) if still else (low, middle)
+        smaller = shut(low)
+        if torch.equal(smaller, is_open):
+            raise BudgetError("no gate can be shut any more and the network is still over the budget")
+        is_open = smaller
+    return Fit(Plan.of(layout, is_open), int((first & ~is_open).sum()))
+
+
+def _violated(costs: Costs, is_open: Tensor, limits: Sequence[int]) -> list[int]:
+    return [row for row, (cost, limit) in enumerate(zip(costs.exact(is_open), limits, strict=True)) if cost > limit]
+
+
+def _candidates(costs: Costs, log_odds: Tensor, is_open: Tensor, violated: list[int]) -> Tensor:
+    """Open gates that a violated cost depends on, least open first."""
+    with torch.enable_grad():
+        prob = prob_open(log_odds.clone()).clamp(0.01, 0.99).requires_grad_()
+        (slope,) = torch.autograd.grad(costs.expected(prob)[violated].sum(), prob)
+    chosen = (is_open & (slope > 0)).nonzero().squeeze(1)
+    return chosen[torch.argsort(log_odds[chosen], stable=True)]
