@@ -1,0 +1,117 @@
+"""`prune`: from a gated network to a smaller ordinary one with the same outputs."""
+
+__all__ = ["prune"]
+
+import logging
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
+
+from torch import Tensor, nn
+
+from ellzero.errors import SurgeryError
+from ellzero.graph import Example, Layout, Plan, Structure, cut
+from ellzero.graph.structure import ATTRIBUTE
+from ellzero.surgery.verify import compare, like
+
+_LOG = logging.getLogger("ellzero")
+
+
+class PrunableNetwork(Protocol):
+    """What surgery needs of a gated network."""
+
+    example: Example
+
+    @property
+    def layout(self) -> Layout:
+        """The order of its gates."""
+
+    def plan(self) -> Plan:
+        """What the medians shut."""
+
+    def planned(self, plan: Plan) -> AbstractContextManager[None]:
+        """Compute what the cut network will."""
+
+    def bare(self) -> nn.Module:
+        """The network without gates, sharing its tensors."""
+
+    def factors(self, plan: Plan) -> dict[tuple[str, int], Tensor]:
+        """What each stored dimension that is read is multiplied by."""
+
+
+class Fitted(Protocol):
+    """A plan and how many open gates it shuts."""
+
+    @property
+    def plan(self) -> Plan:
+        """The plan."""
+
+    @property
+    def num_shut(self) -> int:
+        """Gates that training had left open."""
+
+
+class Limits(Protocol):
+    """What surgery needs of a budget."""
+
+    def fit(self, gated: Any) -> Fitted:
+        """The plan that is within the limits."""
+
+
+def prune(
+    gated: PrunableNetwork, budget: Limits | None = None, *, plan: Plan | None = None, example: Example = None
+) -> nn.Module:
+    """Cut a gated network down to what is open.
+
+    Gates are folded into the weights that read them, and everything that is shut is removed: parameters, buffers and
+    the attributes that speak of them. The result is verified against the gated network in evaluation mode.
+
+    Args:
+        gated: a gated network, or a copy such as `AveragedModel(gated).module`. It is not changed.
+        budget: if given, the least open gates are shut until the network is within it; how many is logged and kept in
+            the report.
+        plan: what to shut, if it is not to be decided by the gates.
+        example: inputs to verify on, if not those that the network was traced with.
+
+    Returns:
+        A module of the original classes without parametrizations. Where inputs or flattened positions were gated, a
+        `Select` stands before the reader; an emptied branch is a stand-in that holds at most a bias. Ties, dtypes,
+        devices, `requires_grad` and training flags are kept.
+
+    Raises:
+        SurgeryError: if the outputs differ by more than rounding, or both a budget and a plan are given.
+        TraceError: if the plan does not fit the network.
+
+    Example:
+        >>> import torch
+        >>> from ellzero.gates import Gated
+        >>> gated = Gated(nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2)), torch.zeros(1, 4))
+        >>> prune(gated, plan=Plan({"0": (1,)}))
+        Sequential(
+          (0): Linear(in_features=4, out_features=2, bias=True)
+          (1): ReLU()
+          (2): Linear(in_features=2, out_features=2, bias=True)
+        )
+    """
+    if budget is not None and plan is not None:
+        raise SurgeryError("a budget decides on a plan itself; give prune(...) either a budget or a plan, not both")
+    num_shut = 0
+    if budget is not None:
+        fit = budget.fit(gated)
+        plan, num_shut = fit.plan, fit.num_shut
+    plan = gated.plan() if plan is None else plan
+    is_open = plan.open_gates(gated.layout)
+    small = cut(gated.bare(), gated.layout, is_open, factors=gated.factors(plan))
+    inputs = like(gated.example if example is None else example, small)
+    with gated.planned(plan):
+        difference = compare(_module(gated), small, inputs)
+    if num_shut:
+        _LOG.info("%d gates that training had left open were shut to keep the budget", num_shut)
+    plan = Plan.of(gated.layout, is_open)
+    setattr(small, ATTRIBUTE, Structure(gated.layout.channels, plan, num_shut, difference))
+    return small
+
+
+def _module(gated: PrunableNetwork) -> nn.Module:
+    if not isinstance(gated, nn.Module):
+        raise SurgeryError(f"prune needs a gated network, got {type(gated).__name__}; wrap it: Gated(model, example)")
+    return gated

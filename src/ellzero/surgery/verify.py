@@ -1,0 +1,94 @@
+"""Hold a cut network against the gated one: same outputs, or an error with the largest difference."""
+
+__all__ = ["compare", "evaluating", "like"]
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._pytree import tree_flatten, tree_map
+
+from ellzero.errors import SurgeryError
+from ellzero.graph import Example, forward
+
+_UNITS = 2**12
+"""Allowed difference in units of the last place: what another order of summation may change."""
+
+
+@contextmanager
+def evaluating(*models: nn.Module) -> Iterator[None]:
+    """Within it the networks are in evaluation mode; afterwards every module has its own flag back."""
+    flags = [(module, module.training) for model in models for module in model.modules()]
+    try:
+        for model in models:
+            model.eval()
+        yield
+    finally:
+        for module, training in flags:
+            module.training = training
+
+
+def like(example: Example, model: nn.Module) -> Any:
+    """The example on the device, and in the floating dtype, of the network."""
+    first = next((parameter for parameter in model.parameters() if parameter.is_floating_point()), None)
+    if first is None:
+        return example
+
+    def move(leaf: object) -> object:
+        if not isinstance(leaf, Tensor):
+            return leaf
+        return leaf.to(first.device, first.dtype if leaf.is_floating_point() else leaf.dtype)
+
+    return tree_map(move, example)
+
+
+@torch.no_grad()
+def compare(one: nn.Module, other: nn.Module, example: Example) -> float:
+    """Run two networks in evaluation mode and refuse them if their outputs differ.
+
+    Args:
+        one: the reference.
+        other: the network in question.
+        example: what both are called with.
+
+    Returns:
+        The largest absolute difference.
+
+    Raises:
+        SurgeryError: if a difference is more than rounding (4096 units in the last place of the largest output), or a
+            network does not run.
+    """
+    with evaluating(one, other):
+        expected = _tensors(forward(one, example))
+        try:
+            found = _tensors(forward(other, example))
+        except Exception as error:
+            raise SurgeryError(
+                f"the cut network does not run: {error}; keep the part: Gated(..., keep=[...])"
+            ) from error
+    largest = 0.0
+    for want, have in zip(expected, found, strict=True):
+        if want.shape != have.shape:
+            raise SurgeryError(f"the cut network returns shape {tuple(have.shape)} instead of {tuple(want.shape)}")
+        if not want.is_floating_point():
+            difference, allowed = float((want != have).any()), 0.0
+        elif not want.numel():
+            continue
+        else:
+            difference = float((want - have).abs().max())
+            allowed = _UNITS * torch.finfo(want.dtype).eps * max(1.0, float(want.abs().max()))
+        if not difference <= allowed:
+            raise SurgeryError(
+                f"the cut network differs from the gated one by {difference:.3g}, more than the {allowed:.3g} that "
+                "rounding explains; nothing was changed. Some layer does not treat its channels independently: keep it "
+                "whole with Gated(..., keep=[...])"
+            )
+        largest = max(largest, difference)
+    return largest
+
+
+def _tensors(output: object) -> list[Tensor]:
+    tree = vars(output) if hasattr(output, "__dict__") and not isinstance(output, (Tensor, dict)) else output
+    return [leaf for leaf in tree_flatten(tree)[0] if isinstance(leaf, Tensor)]
