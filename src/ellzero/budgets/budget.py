@@ -98,21 +98,20 @@ class Budget:
     @property
     def multipliers(self) -> dict[str, float]:
         """The Lagrange multiplier of each target."""
-        return self._named(self.state.multiplier.tolist())
+        return self.costs.named(self.state.multiplier.tolist())
 
     def expected(self) -> dict[str, float]:
         """The expected share of each target that stays."""
         with torch.no_grad():
-            return self._named(self._expected().tolist())
+            return self.costs.named(self._expected().tolist())
 
     def current_targets(self) -> dict[str, float]:
         """The share that each target allows at this point of the ramp."""
-        return self._named(self.state.target(self.ramp).tolist())
+        return self.costs.named(self.state.target(self.ramp).tolist())
 
     def real(self, plan: Plan) -> dict[str, float]:
         """The share of each target that a network cut to this plan has."""
-        exact = self.costs.exact(plan.open_gates(self.gated.layout))
-        return self._named([size / full for size, full in zip(exact, self.costs.full, strict=True)])
+        return self.costs.real(plan.open_gates(self.gated.layout))
 
     def fit(self, gated: GatedNetwork | None = None) -> Fit:
         """The plan of the gates' medians; if it is over the budget, the least open gates are shut until it fits.
@@ -151,9 +150,6 @@ class Budget:
 
     def _violation(self) -> Tensor:
         return torch.log(self._expected().clamp_min(1e-12) / self.state.target(self.ramp))
-
-    def _named(self, values: list[float]) -> dict[str, float]:
-        return {str(target): value for target, value in zip(self.costs.targets, values, strict=True)}
 
 
 class _State(nn.Module):

@@ -8,7 +8,7 @@ from torch import Tensor
 from ellzero.budgets.projection import Fit, project
 from ellzero.budgets.steps import StepGuard
 from ellzero.budgets.targets import Amounts, GatedNetwork, parse
-from ellzero.graph import Costs
+from ellzero.graph import Costs, Plan
 
 
 class Penalty:
@@ -58,6 +58,15 @@ class Penalty:
         """
         self._guard.check_gates()
         self._guard.stepped()
+
+    def expected(self) -> dict[str, float]:
+        """The expected share of each target that stays."""
+        with torch.no_grad():
+            return self.costs.named(self.costs.expected(self.gated.prob_open()).tolist())
+
+    def real(self, plan: Plan) -> dict[str, float]:
+        """The share of each target that a network cut to this plan has."""
+        return self.costs.real(plan.open_gates(self.gated.layout))
 
     def fit(self, gated: GatedNetwork | None = None) -> Fit:
         """The plan of the gates' medians; a penalty has no limit to keep."""

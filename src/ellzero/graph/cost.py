@@ -91,6 +91,14 @@ class Costs:
         result: list[int] = (self._coefficients @ counts[self._factors].prod(1)).tolist()
         return result
 
+    def real(self, is_open: Tensor) -> dict[str, float]:
+        """The share of each target, by name, that stays when exactly these gates are open."""
+        return self.named([size / full for size, full in zip(self.exact(is_open), self.full, strict=True)])
+
+    def named(self, values: Sequence[float]) -> dict[str, float]:
+        """One value per target, by name."""
+        return {str(target): value for target, value in zip(self.targets, values, strict=True)}
+
     def expected(self, prob_open: Tensor) -> Tensor:
         """The expected share of each target that stays, differentiable.
 

@@ -1,0 +1,166 @@
+"""The training loop of the recipes and the command line: epochs, a diary, and a safe stop."""
+
+__all__ = ["Loader", "Sizer", "train"]
+
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import LRScheduler
+
+from ellzero.budgets import Budget, Fit, Penalty
+from ellzero.distributions import median
+from ellzero.errors import NonFiniteError
+from ellzero.gates import Gated
+from ellzero.surgery import evaluating
+from ellzero.training.history import Epoch, History
+
+Sizer = Budget | Penalty
+"""What keeps the network small."""
+
+
+class Loader(Protocol):
+    """Batches of inputs and targets, the same number in every epoch."""
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """One epoch."""
+
+    def __len__(self) -> int:
+        """How many batches."""
+
+
+def train(
+    gated: Gated,
+    sizer: Sizer,
+    optimizer: torch.optim.Optimizer,
+    loader: Loader,
+    *,
+    loss: Callable[[Tensor, Tensor], Tensor],
+    epochs: int,
+    evaluate: Callable[[nn.Module], float] | None = None,
+    scheduler: LRScheduler | None = None,
+    on_epoch: Callable[[Epoch], None] | None = None,
+) -> History:
+    """Train a gated network and write down how it went.
+
+    The loop ends early, and says so in the history, when the user interrupts it, or when an input, a loss, a gradient or
+    a weight is not finite. In the latter case the network is as it was before the step that went wrong.
+
+    Args:
+        gated: the network; it is left in training mode.
+        sizer: a budget or a penalty for it.
+        optimizer: over `gated.parameter_groups(...)`.
+        loader: batches; iterated once per epoch.
+        loss: mean loss of outputs and targets, a scalar.
+        epochs: how many.
+        evaluate: called after every epoch with the network as it would be delivered then, in evaluation mode.
+        scheduler: stepped after every optimizer step.
+        on_epoch: called with every entry of the diary.
+
+    Returns:
+        The history; `stopped` tells how it ended.
+
+    Raises:
+        ValueError: if there is no epoch or no batch.
+    """
+    if epochs < 1 or len(loader) < 1:
+        raise ValueError(f"there is nothing to train: {epochs} epochs of {len(loader)} batches")
+    history = History(goal=_goal(sizer))
+    start = time.monotonic()
+    gated.train()
+    try:
+        for epoch in range(1, epochs + 1):
+            mean = _epoch(gated, sizer, optimizer, loader, loss, scheduler)
+            seconds = time.monotonic() - start
+            timing = (seconds, seconds / epoch * (epochs - epoch))
+            history.epochs.append(_entry(gated, sizer, evaluate, epoch, epoch * len(loader), mean, timing))
+            if on_epoch is not None:
+                on_epoch(history.epochs[-1])
+    except KeyboardInterrupt:
+        history.stopped, history.message = "interrupted", f"interrupted after {len(history.epochs)} epochs"
+    except NonFiniteError as error:
+        history.stopped, history.message = "not finite", str(error)
+    return history
+
+
+def _epoch(
+    gated: Gated,
+    sizer: Sizer,
+    optimizer: torch.optim.Optimizer,
+    loader: Iterable[tuple[Tensor, Tensor]],
+    loss: Callable[[Tensor, Tensor], Tensor],
+    scheduler: LRScheduler | None,
+) -> float:
+    """One pass over the data; the mean loss."""
+    good = {name: tensor.detach().clone() for name, tensor in gated.state_dict().items()}
+    total = num = 0.0
+    for inputs, targets in loader:
+        value = loss(gated(inputs), targets)
+        (value + sizer.penalty()).backward()
+        step = int(gated.gates.counters[1]) + 1
+        found = float(value.detach())
+        if not math.isfinite(found):
+            _restore(gated, good)
+            raise NonFiniteError(f"the loss is {found} in step {step}{_blame(inputs)}")
+        gradients = [p.grad for p in gated.parameters() if p.grad is not None]
+        if not bool(nn.utils.get_total_norm(gradients).isfinite()):
+            raise NonFiniteError(f"a gradient is NaN or infinite in step {step}; lower the learning rate")
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        sizer.step()
+        if scheduler is not None:
+            scheduler.step()
+        total, num = total + found * len(targets), num + len(targets)
+    return total / num
+
+
+def _restore(gated: Gated, good: dict[str, Tensor]) -> None:
+    """If the weights themselves are poisoned, go back to the start of the epoch."""
+    if not all(bool(tensor.isfinite().all()) for tensor in gated.state_dict().values()):
+        gated.load_state_dict(good)
+
+
+def _blame(inputs: Tensor) -> str:
+    if not bool(inputs.isfinite().all()):
+        return "; the inputs of this batch hold NaN or infinite numbers: clean the data"
+    return "; the inputs are finite: lower the learning rate, or look at the loss function"
+
+
+def _goal(sizer: Sizer) -> dict[str, float]:
+    if isinstance(sizer, Penalty):
+        return {}
+    return sizer.costs.named(sizer.goals)
+
+
+def _entry(
+    gated: Gated,
+    sizer: Sizer,
+    evaluate: Callable[[nn.Module], float] | None,
+    epoch: int,
+    steps: int,
+    loss: float,
+    timing: tuple[float, float],
+) -> Epoch:
+    fit: Fit = sizer.fit()
+    error = None
+    if evaluate is not None:
+        with evaluating(gated), gated.planned(fit.plan), torch.no_grad():
+            error = evaluate(gated)
+    middle = median(gated.log_odds.detach())
+    is_budget = isinstance(sizer, Budget)
+    return Epoch(
+        epoch=epoch,
+        steps=steps,
+        loss=loss,
+        error=error,
+        expected=sizer.expected(),
+        real=sizer.real(fit.plan),
+        target=sizer.current_targets() if is_budget else {},
+        multiplier=sizer.multipliers if is_budget else {},
+        undecided=float(((middle > 0) & (middle < 1)).float().mean()),
+        seconds=timing[0],
+        seconds_left=timing[1],
+    )
