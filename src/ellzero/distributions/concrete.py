@@ -181,7 +181,7 @@ class BinaryConcrete(Concrete):
         return binary_rule(temperature=self.temperature)
 
 
-@register_kl(BinaryConcrete, BinaryConcrete)  # type: ignore[no-untyped-call, untyped-decorator]
+@register_kl(BinaryConcrete, BinaryConcrete)  # type: ignore[untyped-decorator]
 def _kl_binary_concrete(p: BinaryConcrete, q: BinaryConcrete) -> Tensor:
     r"""Divergence of two logistic variables d apart, :math:`d \coth(d / 2) - 2`; pressing both changes nothing."""
     if p.temperature != q.temperature:

@@ -105,7 +105,7 @@ class HardConcrete(Concrete):
         return {"temperature": self.temperature, "low": self.low, "high": self.high}
 
 
-@register_kl(HardConcrete, HardConcrete)  # type: ignore[no-untyped-call, untyped-decorator]
+@register_kl(HardConcrete, HardConcrete)  # type: ignore[untyped-decorator]
 def _kl_hard_concrete(p: HardConcrete, q: HardConcrete) -> Tensor:
     if p._shape() != q._shape():
         raise ValueError(
