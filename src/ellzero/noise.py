@@ -2,14 +2,15 @@
 
 __all__ = ["advance", "counters", "uniform"]
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
 _MASK = 0xFFFF_FFFF
 # Odd multipliers below 2**31: their product with a 32-bit word stays below 2**63, so no step can overflow.
 _FIRST, _SECOND = 0x7FEB_352D, 0x3184_8BAB
-_SALTS = (0x243F_6A88, 0x85A3_08D3, 0x1319_8A2E, 0x0370_7344, 0xA409_3822, 0x299F_31D0)
-_SECOND_KEY = 0x082E_FA98
+_SALT = 0x243F_6A88
 
 
 def counters(seed: int, *, step: int = 0, micro_batch: int = 0, device: torch.device | str = "cpu") -> Tensor:
@@ -72,17 +73,28 @@ def uniform(state: Tensor, num: int) -> Tensor:
         >>> bool((uniform(counters(0), 4) == uniform(counters(0), 4)).all())
         True
     """
-    salts = torch.tensor(_SALTS, device=state.device)
-    halves = torch.cat([state & _MASK, (state >> 32) & _MASK])  # (6,)
-    words = torch.stack([halves + salts, halves * 3 + salts.flip(0) + _SECOND_KEY]) & _MASK  # (2 keys, 6)
-    keys = _mix(_mix(words).mul_(torch.arange(1, 12, 2, device=state.device)).sum(1) & _MASK)
-    index = torch.arange(num, device=state.device)
-    bits = _mix(_mix((index + keys[0]) & _MASK) ^ keys[1])
+    first, second = _keys(state)
+    bits = _mix(_mix((torch.arange(num, device=state.device) + first) & _MASK) ^ second)
     return ((bits >> 9).float() + 0.5) * 2.0**-23
 
 
-def _mix(word: Tensor) -> Tensor:
-    """A bijection of 32-bit words (held in int64) in which every input bit reaches every output bit."""
+def _keys(state: Tensor) -> tuple[Tensor, Tensor] | tuple[int, int]:
+    """Two 32-bit words that depend on every bit of the counters.
+
+    On the CPU the few scalar operations are done on Python's integers, elsewhere and under compilation on tensors, so
+    that nothing waits for the device; both compute the same.
+    """
+    on_host = state.device.type == "cpu" and not torch.compiler.is_compiling()
+    words = state.tolist() if on_host else state.unbind()
+    first, second = _mix(words[0] & _MASK), _mix((words[0] ^ _SALT) & _MASK)
+    for word in (words[0] >> 32, words[1], words[1] >> 32, words[2], words[2] >> 32):
+        first = _mix(first ^ (word & _MASK))
+        second = _mix((second + (word & _MASK) + _SALT) & _MASK)
+    return first, second
+
+
+def _mix(word: Any) -> Any:
+    """A bijection of 32-bit words (in int64) in which every input bit reaches every output bit."""
     word = word ^ (word >> 16)
     word = (word * _FIRST) & _MASK
     word = word ^ (word >> 15)

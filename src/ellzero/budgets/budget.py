@@ -74,25 +74,31 @@ class Budget:
         device = gated.log_odds.device
         self.state = _State(self._expected().detach(), torch.tensor(self.goals, device=device))
         gated.gates.add_module("budget", self.state)
+        self._seen: Tensor | None = None
         self._guard = StepGuard(gated)
 
     def penalty(self) -> Tensor:
         """What to add to the loss: the sum of multiplier times violation; a scalar, differentiable in the gates."""
         self._guard.saw_penalty()
-        return torch.dot(self.state.multiplier, self._violation())
+        violation = self._violation()
+        self._seen = violation.detach()
+        return torch.dot(self.state.multiplier, violation)
 
     @torch.no_grad()
     def step(self) -> None:
         """Update the multipliers and move to the noise of the next step. Call it after every optimizer step.
 
+        The violation is that of the last penalty: descent and ascent are simultaneous.
+
         Raises:
             NonFiniteError: if a gate became NaN or infinite; gates and multipliers are as after the last good step.
         """
         self._guard.check_gates()
-        violation = self._violation()
+        violation = self._violation() if self._seen is None else self._seen
         raised = self.state.multiplier + self.dual_lr * violation
         self.state.multiplier.copy_(torch.where(violation > 0, raised, 0.0))
-        self.state.num_steps.add_(1)
+        self.state.advance(self.ramp)
+        self._seen = None
         self._guard.stepped()
 
     @property
@@ -107,7 +113,7 @@ class Budget:
 
     def current_targets(self) -> dict[str, float]:
         """The share that each target allows at this point of the ramp."""
-        return self.costs.named(self.state.target(self.ramp).tolist())
+        return self.costs.named(self.state.log_target.exp().tolist())
 
     def real(self, plan: Plan) -> dict[str, float]:
         """The share of each target that a network cut to this plan has."""
@@ -149,7 +155,7 @@ class Budget:
         return self.costs.expected(self.gated.prob_open())
 
     def _violation(self) -> Tensor:
-        return torch.log(self._expected().clamp_min(1e-12) / self.state.target(self.ramp))
+        return torch.log(self._expected().clamp_min(1e-12)) - self.state.log_target
 
 
 class _State(nn.Module):
@@ -159,6 +165,7 @@ class _State(nn.Module):
     num_steps: Tensor
     start: Tensor
     goal: Tensor
+    log_target: Tensor
 
     def __init__(self, start: Tensor, goal: Tensor) -> None:
         super().__init__()
@@ -166,11 +173,12 @@ class _State(nn.Module):
         self.register_buffer("num_steps", torch.zeros((), device=goal.device))
         self.register_buffer("start", torch.maximum(start, goal))
         self.register_buffer("goal", goal)
+        self.register_buffer("log_target", self.start.log())
 
-    def target(self, ramp: int) -> Tensor:
-        """The shares allowed now: geometric from start to goal."""
-        way = (self.num_steps / ramp).clamp(max=1)
-        return self.start * (self.goal / self.start) ** way
+    def advance(self, ramp: int) -> None:
+        """One step further down the ramp: geometric from start to goal."""
+        self.num_steps.add_(1)
+        torch.lerp(self.start.log(), self.goal.log(), (self.num_steps / ramp).clamp_(max=1), out=self.log_target)
 
 
 def _check_counts(**counts: int | None) -> None:

@@ -39,7 +39,8 @@ class GateVector(nn.Module):
         gate_of = torch.cat([gates_of[slot] for slot in slots])
         self.register_buffer("gate_of", gate_of.to(log_odds.device), persistent=False)
         self.register_buffer("parent", layout.parent.to(log_odds.device), persistent=False)
-        self._has_parents = bool((layout.parent < layout.num_gates).any())
+        in_order = torch.arange(layout.num_gates)
+        self._in_order = not layout.has_parents and torch.equal(gate_of, in_order)
         self._drawn: tuple[Tensor, ...] | None = None
         self._planned: Tensor | None = None
 
@@ -69,9 +70,11 @@ class GateVector(nn.Module):
         if self._drawn is not None:
             return self._drawn
         values = self.values()
+        if self._in_order:
+            return values.split(self.sizes)
         extended = torch.cat([values, values.new_ones(1)])
-        if self._has_parents:
-            extended = torch.cat([values * extended[self.parent], values.new_ones(1)])
+        if self.layout.has_parents:
+            extended = torch.cat([values * extended.index_select(0, self.parent), values.new_ones(1)])
         return extended.index_select(0, self.gate_of).split(self.sizes)
 
     @contextmanager

@@ -112,7 +112,9 @@ class Costs:
         effective = self.layout.effective(prob_open)
         sums = base.new_zeros(multiples.shape[1]).index_add(0, group, effective)
         counts = torch.cat([torch.addmv(base, multiples, sums), base.new_ones(1)])
-        terms = counts[factors].prod(1)
+        terms = counts.index_select(0, factors[0])
+        for column in factors[1:]:
+            terms = terms * counts.index_select(0, column)
         if shared.shape[0]:
             spread = base.new_zeros(multiples.shape[1]).index_add(0, group, effective * (1 - effective))
             terms = terms.index_add(0, rows, shared @ spread)
@@ -132,7 +134,7 @@ class Costs:
             tensors = (
                 self._base.float(),
                 self._multiples.float(),
-                self._factors,
+                self._factors.T.contiguous(),
                 (self._coefficients / full).float(),
                 self.layout.group,
                 self._shared[0].float(),

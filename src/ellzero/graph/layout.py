@@ -4,6 +4,7 @@ __all__ = ["Layout", "settle"]
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -58,6 +59,11 @@ class Layout:
         """Length of the flat vector."""
         return len(self.group)
 
+    @cached_property
+    def has_parents(self) -> bool:
+        """Whether some gates are positions within gated channels."""
+        return bool((self.parent < self.num_gates).any())
+
     def slices(self) -> Iterator[tuple[Group, slice]]:
         """Each gated group with its place in the flat vector."""
         for group, start in zip(self.channels.gated, _offsets(self.channels.gated), strict=True):
@@ -65,7 +71,9 @@ class Layout:
 
     def effective(self, values: Tensor) -> Tensor:
         """Multiply the value of every position by that of the channel it lies in, shape `(gates,)`."""
-        return values * torch.cat([values, values.new_ones(1)])[self.parent.to(values.device)]
+        if not self.has_parents:
+            return values
+        return values * torch.cat([values, values.new_ones(1)]).index_select(0, self.parent.to(values.device))
 
     def gates_of_slots(self) -> dict[tuple[str, int], Tensor]:
         """For each stored dimension the gate in front of each index, or `gates` where it is always open."""
