@@ -1,0 +1,25 @@
+"""Pruned networks on disk: saved and loaded without pickle, verified to the bit."""
+
+__all__ = [
+    "ArtifactDamagedError",
+    "ArtifactExistsError",
+    "ArtifactMismatchError",
+    "ArtifactMissingError",
+    "ArtifactUnsafeError",
+    "ArtifactUnsavedError",
+    "ArtifactVersionError",
+    "load",
+    "save",
+]
+
+from ellzero.artifacts.errors import (
+    ArtifactDamagedError,
+    ArtifactExistsError,
+    ArtifactMismatchError,
+    ArtifactMissingError,
+    ArtifactUnsafeError,
+    ArtifactUnsavedError,
+    ArtifactVersionError,
+)
+from ellzero.artifacts.load import load
+from ellzero.artifacts.save import save
