@@ -1,8 +1,27 @@
 """Parametric models made exactly sparse, to a budget."""
 
-__all__ = ["Budget", "Channels", "Count", "Gated", "Group", "Member", "Penalty", "Plan", "count", "prune", "trace"]
+__all__ = [
+    "Budget",
+    "Channels",
+    "Count",
+    "Gated",
+    "Group",
+    "Member",
+    "Penalty",
+    "Plan",
+    "Structure",
+    "count",
+    "load",
+    "prune",
+    "report",
+    "save",
+    "structure_of",
+    "trace",
+]
 
+from ellzero.artifacts import load, save
 from ellzero.budgets import Budget, Penalty
 from ellzero.gates import Gated
-from ellzero.graph import Channels, Count, Group, Member, Plan, count, trace
+from ellzero.graph import Channels, Count, Group, Member, Plan, Structure, count, structure_of, trace
+from ellzero.report import report
 from ellzero.surgery import prune

@@ -1,0 +1,123 @@
+"""Time of a training step of the gated network against the plain one, interleaved in one run.
+
+    python benchmarks/step_time.py
+
+Both networks have the same weights, data, loss and Adam settings; the gated step includes penalty, dual step and noise.
+One evaluation pass over 1000 samples is made before, as after every epoch of a real training. Ratios are taken step by
+step; printed are the median over all pairs and the quartiles. Results go to `benchmarks/results/step_time.json`.
+"""
+
+import argparse
+import copy
+import json
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+import ellzero as l0
+from ellzero.recipes import mnist_lenet5, mnist_mlp
+
+RESULTS = Path(__file__).parent / "results" / "step_time.json"
+
+
+def deep(width: int = 256) -> nn.Module:
+    """A perceptron of 100 hidden layers."""
+    layers = [layer for _ in range(100) for layer in (nn.Linear(width, width), nn.ReLU())]
+    return nn.Sequential(*layers, nn.Linear(width, 10))
+
+
+CASES: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], dict[str, bool], int]] = {
+    "MLP 784-300-100": (mnist_mlp.build, (1, 28, 28), {"inputs": True}, 400),
+    "LeNet-5-Caffe": (mnist_lenet5.build, (1, 28, 28), {"positions": True}, 100),
+    "100 layers of 64": (lambda: deep(64), (64,), {}, 100),
+    "100 layers of 256": (deep, (256,), {}, 60),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--batch", type=int, default=128)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    found = {}
+    for name, (build, shape, gating, pairs) in CASES.items():
+        torch.manual_seed(0)
+        inputs = torch.randn(options.batch, *shape, device=options.device)
+        targets = torch.randint(0, 10, (options.batch,), device=options.device)
+        network = build().to(options.device)
+        with torch.no_grad():
+            network(torch.randn(1000, *shape, device=options.device))
+        plain = plain_step(copy.deepcopy(network), inputs, targets)
+        gated = gated_step(network, inputs, targets, gating)
+        found[name] = compare(plain, gated, pairs, options.device)
+        print(name, found[name], flush=True)
+    options.out.parent.mkdir(exist_ok=True)
+    setting = {"batch": options.batch, "threads": options.threads, "device": options.device, "torch": torch.__version__}
+    options.out.write_text(json.dumps({"setting": setting, "cases": found}, indent=1) + "\n")
+
+
+def plain_step(network: nn.Module, inputs: torch.Tensor, targets: torch.Tensor) -> Callable[[], None]:
+    """A step of ordinary training."""
+    optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)
+
+    def step() -> None:
+        loss = F.cross_entropy(network(inputs), targets)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+    return step
+
+
+def gated_step(
+    network: nn.Module, inputs: torch.Tensor, targets: torch.Tensor, gating: dict[str, bool]
+) -> Callable[[], None]:
+    """A step of training under a budget."""
+    gated = l0.Gated(network, inputs[:1], **gating)
+    budget = l0.Budget(gated, params=0.3, steps=10_000)
+    optimizer = torch.optim.Adam(gated.parameter_groups(lr=1e-3))
+
+    def step() -> None:
+        loss = F.cross_entropy(gated(inputs), targets) + budget.penalty()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        budget.step()
+
+    return step
+
+
+def compare(plain: Callable[[], None], gated: Callable[[], None], pairs: int, device: str) -> dict[str, float]:
+    """Median milliseconds of both, and median and quartiles of the ratio of neighbouring steps."""
+    for _ in range(10):
+        plain()
+        gated()
+    times: dict[Callable[[], None], list[float]] = {plain: [], gated: []}
+    for pair in range(pairs):
+        for step in (plain, gated) if pair % 2 else (gated, plain):
+            start = time.perf_counter()
+            step()
+            if device != "cpu":
+                torch.cuda.synchronize()
+            times[step].append(time.perf_counter() - start)
+    ratios = [after / before for before, after in zip(times[plain], times[gated], strict=True)]
+    low, middle, high = statistics.quantiles(ratios, n=4)
+    return {
+        "plain_ms": round(statistics.median(times[plain]) * 1e3, 3),
+        "gated_ms": round(statistics.median(times[gated]) * 1e3, 3),
+        "ratio": round(middle, 3),
+        "ratio_quartiles": [round(low, 3), round(high, 3)],
+        "pairs": pairs,
+    }
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,111 @@
+"""Put the measured tables into README and documentation, between their markers.
+
+    python benchmarks/tables.py
+
+Reads `benchmarks/results/*.json` only; a table whose results are missing is left as it is.
+"""
+
+import json
+import re
+import statistics
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent
+RESULTS = ROOT / "benchmarks" / "results"
+PAGES = (ROOT / "README.md", ROOT / "docs" / "benchmarks.md")
+NAMES = {"mnist-lenet5": "LeNet-5-Caffe", "mnist-mlp": "MLP 784-300-100"}
+
+
+def main() -> None:
+    tables: dict[str, Callable[[Any], str]] = {
+        "mnist": mnist,
+        "reach": reach,
+        "step_time": step_time,
+        "surgery": surgery,
+    }
+    sources = {"reach": "mnist"}
+    for page in PAGES:
+        text = page.read_text()
+        for name, table in tables.items():
+            source = RESULTS / f"{sources.get(name, name)}.json"
+            if source.exists():
+                filled = f"<!-- {name} -->\n{table(json.loads(source.read_text()))}\n<!-- end -->"
+                text = re.sub(rf"<!-- {name} -->.*?<!-- end -->", lambda _, new=filled: new, text, flags=re.DOTALL)
+        page.write_text(text)
+
+
+def mnist(runs: list[dict[str, Any]]) -> str:
+    """Error and true size of what was delivered, for the recipes' own number of epochs."""
+    head = ["network", "target", "parameters kept", "multiply-adds kept", "test error, last epoch", "widths (seed 0)", "seeds"]
+    rows = []
+    for (recipe, target), group in sorted(grouped(runs).items(), key=lambda item: (item[0][0], -(item[0][1] or 2))):
+        rows.append([
+            NAMES[recipe],
+            "dense" if target is None else f"{target:.1%}",
+            percent([run["params"] for run in group]),
+            percent([run["macs"] for run in group]),
+            percent([run["error"] for run in group]),
+            "-".join(str(width) for width in group[0].get("widths", {}).values()),
+            str(len(group)),
+        ])  # fmt: skip
+    return markdown(head, rows)
+
+
+def reach(runs: list[dict[str, Any]]) -> str:
+    """Expected size at two thirds of the run against the target."""
+    head = ["network", "target", "expected size at two thirds", "expected size at the end", "delivered", "seeds"]
+    rows = []
+    for (recipe, target), group in sorted(grouped(runs).items(), key=lambda item: (item[0][0], item[0][1] or 2)):
+        if target is not None:
+            two_thirds, end = ([run[key] for run in group] for key in ("expected_at_two_thirds", "expected_at_end"))
+            sizes = [percent(values) for values in (two_thirds, end, [run["params"] for run in group])]
+            rows.append([NAMES[recipe], f"{target:.1%}", *sizes, str(len(group))])
+    return markdown(head, rows)
+
+
+def step_time(found: dict[str, Any]) -> str:
+    """Gated against plain step."""
+    head = ["network", "plain step", "gated step", "ratio, median", "quartiles", "pairs"]
+    rows = [
+        [name, f"{case['plain_ms']:.2f} ms", f"{case['gated_ms']:.2f} ms", f"{case['ratio']:.2f}",
+         f"{case['ratio_quartiles'][0]:.2f} to {case['ratio_quartiles'][1]:.2f}", str(case["pairs"])]
+        for name, case in found["cases"].items()
+    ]  # fmt: skip
+    return markdown(head, rows)
+
+
+def surgery(found: dict[str, Any]) -> str:
+    """Tracing and pruning a large network."""
+    labels = {
+        "trace_seconds": "tracing, cold (s)",
+        "prune_seconds": "pruning and verifying (s)",
+        "extra_memory_over_weights": "peak memory beyond the network, in weights",
+    }
+    rows = [[labels[key], *(f"{value:.2f}" for value in found["min_median_max"][key])] for key in labels]
+    return markdown(["ResNet-50 size, 25.6 M parameters", "least", "median", "most"], rows)
+
+
+def grouped(runs: list[dict[str, Any]]) -> dict[tuple[str, float | None], list[dict[str, Any]]]:
+    """Runs by network and target."""
+    groups: dict[tuple[str, float | None], list[dict[str, Any]]] = {}
+    for run in runs:
+        groups.setdefault((run["recipe"], run["target"]), []).append(run)
+    return groups
+
+
+def percent(values: list[float]) -> str:
+    """Mean and standard deviation over seeds, in percent."""
+    mean = f"{statistics.mean(values):.2%}"
+    return mean if len(values) < 2 else f"{mean[:-1]} ± {statistics.stdev(values) * 100:.2f} %"
+
+
+def markdown(head: list[str], rows: list[list[str]]) -> str:
+    """A table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+if __name__ == "__main__":
+    main()
