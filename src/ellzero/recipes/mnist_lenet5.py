@@ -1,6 +1,6 @@
 """LeNet-5-Caffe (20-50-800-500) on MNIST, gates on feature maps, flattened positions and hidden units."""
 
-__all__ = ["Lenet5Settings", "build", "run"]
+__all__ = ["Lenet5Settings", "build", "prepare", "run"]
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from torch import nn
 
-from ellzero.recipes.classify import Trained, classify
+from ellzero.recipes.classify import Task, Trained, gate_classifier, train_task
 from ellzero.recipes.data import load_mnist
 from ellzero.recipes.settings import Settings
 from ellzero.training import Epoch
@@ -40,6 +40,11 @@ def build() -> nn.Module:
     )
 
 
+def prepare(settings: Settings) -> Task:
+    """Load MNIST and gate the fresh network."""
+    return gate_classifier(build, load_mnist(settings.data), settings, positions=True)
+
+
 def run(settings: Settings, on_epoch: Callable[[Epoch], None] | None = None) -> Trained:
     """Train it."""
-    return classify(build, load_mnist(settings.data), settings, positions=True, on_epoch=on_epoch)
+    return train_task(prepare(settings), settings, on_epoch)

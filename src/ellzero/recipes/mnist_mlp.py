@@ -1,6 +1,6 @@
 """A 784-300-100 perceptron on MNIST, gates on pixels and hidden units."""
 
-__all__ = ["MlpSettings", "build", "run"]
+__all__ = ["MlpSettings", "build", "prepare", "run"]
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from torch import nn
 
-from ellzero.recipes.classify import Trained, classify
+from ellzero.recipes.classify import Task, Trained, gate_classifier, train_task
 from ellzero.recipes.data import load_mnist
 from ellzero.recipes.settings import Settings
 from ellzero.training import Epoch
@@ -37,6 +37,11 @@ def build() -> nn.Module:
     )
 
 
+def prepare(settings: Settings) -> Task:
+    """Load MNIST and gate the fresh network."""
+    return gate_classifier(build, load_mnist(settings.data), settings, inputs=True)
+
+
 def run(settings: Settings, on_epoch: Callable[[Epoch], None] | None = None) -> Trained:
     """Train it."""
-    return classify(build, load_mnist(settings.data), settings, inputs=True, on_epoch=on_epoch)
+    return train_task(prepare(settings), settings, on_epoch)

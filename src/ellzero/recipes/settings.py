@@ -5,13 +5,16 @@ __all__ = ["Settings"]
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from typing import Any, ClassVar
 
 import torch
 from torch.optim.lr_scheduler import LambdaLR
 
-from ellzero.budgets import Budget, Penalty
+from ellzero.budgets import Amounts, Budget, Penalty
+from ellzero.budgets.targets import parse
+from ellzero.errors import nearest
 from ellzero.gates import Gated
+from ellzero.graph import KINDS
 from ellzero.training import Sizer
 
 
@@ -19,11 +22,14 @@ from ellzero.training import Sizer
 class Settings:
     """Settings of a classification recipe; every recipe has defaults of its own."""
 
-    budget: Mapping[str, float] = field(default_factory=dict)
-    """Shares that may stay at most: `{"params": 0.1}`; kinds are params, macs and units."""
+    unused: ClassVar[frozenset[str]] = frozenset()
+    """Fields that mean nothing to this recipe and that it refuses to be given."""
 
-    penalty: Mapping[str, float] = field(default_factory=dict)
-    """Prices instead of a budget: `{"params": 1e-6}`."""
+    budget: Mapping[str, Amounts] = field(default_factory=dict)
+    """Share that may stay at most; kinds are params, macs and units."""
+
+    penalty: Mapping[str, Amounts] = field(default_factory=dict)
+    """Price of a parameter, multiply-add or unit, instead of a budget."""
 
     epochs: int = 30
     """Passes over the training data."""
@@ -40,23 +46,46 @@ class Settings:
     seed: int = 0
     """Of the weights, the order of the data and the gates' noise."""
 
-    data: Path | None = None
+    data: str | None = None
     """Folder with the data files."""
+
+    def check(self) -> None:
+        """Refuse what is wrong whatever the network, before any data is read.
+
+        Raises:
+            ValueError: if not exactly one of budget and penalty is given, or a kind or a number is wrong.
+        """
+        if bool(self.budget) == bool(self.penalty):
+            found = "both a budget and a penalty" if self.budget else "neither a budget nor a penalty"
+            raise ValueError(f"{found} given; state one of them, e.g. --budget params=0.1")
+        amounts = self.budget or self.penalty
+        for kind in amounts:
+            if kind not in KINDS:
+                raise ValueError(f"unknown cost {kind!r}{nearest(kind, KINDS)}")
+        parse(amounts, share=bool(self.budget))
+        for name in ("epochs", "batch_size"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        for name in ("lr", "gate_lr"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise ValueError(f"{name} must be positive and finite, got {getattr(self, name)}")
+        if not 0 <= self.seed < 2**32:
+            raise ValueError(f"seed must be a whole number from 0 to {2**32 - 1}, got {self.seed}")
 
     def sizer(self, gated: Gated, steps: int) -> Sizer:
         """The budget, or the penalty, that these settings ask for.
 
         Raises:
-            ValueError: if neither or both are given, or a kind or a number is wrong.
+            ValueError: if the settings are wrong, or a name pattern fits nothing in the network.
+            BudgetError: if a target is out of reach.
         """
-        if bool(self.budget) == bool(self.penalty):
-            found = "both a budget and a penalty" if self.budget else "neither a budget nor a penalty"
-            raise ValueError(f"{found} given; state one of them, e.g. --budget params=0.1")
-        if self.penalty:
-            return Penalty(gated, **self.penalty)
-        return Budget(gated, steps=steps, **self.budget)
+        self.check()
+        amounts: dict[str, Any] = dict(self.budget or self.penalty)
+        return Budget(gated, steps=steps, **amounts) if self.budget else Penalty(gated, **amounts)
 
     def optimizer(self, gated: Gated, steps: int) -> tuple[torch.optim.Optimizer, LambdaLR]:
         """Adam for weights and gates, and the schedule of the weights' learning rate."""
         optimizer = torch.optim.Adam(gated.parameter_groups(lr=self.lr, gate_lr=self.gate_lr))
-        return optimizer, LambdaLR(optimizer, [lambda step: 0.5 * (1 + math.cos(math.pi * step / steps)), lambda step: 1.0])
+        return optimizer, LambdaLR(
+            optimizer, [lambda step: 0.5 * (1 + math.cos(math.pi * step / steps)), lambda step: 1.0]
+        )

@@ -1,0 +1,203 @@
+"""Prune a network of the user's own: a function that builds it, and one that returns its data."""
+
+__all__ = ["PruneSettings", "find_function", "prepare"]
+
+import importlib
+import random
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ellzero.errors import EllzeroError, nearest
+from ellzero.gates import Gated
+from ellzero.recipes.classify import Loss, Task
+from ellzero.recipes.settings import Settings
+from ellzero.training import Loader
+
+_BY_CLASS = frozenset({torch.int64, torch.int32, torch.uint8})
+
+
+@dataclass(frozen=True)
+class PruneSettings(Settings):
+    """What pruning one's own network can be told; functions are named `module:function`."""
+
+    unused: ClassVar[frozenset[str]] = frozenset({"batch_size"})
+
+    epochs: int = 10
+
+    model: str = ""
+    """Function that returns the network, an nn.Module, as module:function."""
+
+    data: str | None = None
+    """Function that returns (train, test), two iterables of (inputs, targets), as module:function; test may be None."""
+
+    loss: str = "torch.nn.functional:cross_entropy"
+    """Function of outputs and targets that returns the mean loss, as module:function."""
+
+    pretrained: bool = False
+    """The network is trained already: gates start nearly open."""
+
+    inputs: bool = False
+    """Input features can be gated."""
+
+    positions: bool = False
+    """Flattened positions can be gated one by one."""
+
+    keep: tuple[str, ...] = ()
+    """Modules or tensors whose channels are kept whole."""
+
+    def check(self) -> None:
+        """Refuse what is wrong whatever the network.
+
+        Raises:
+            ValueError: as for every recipe, or if the model or the data are not given as `module:function`.
+        """
+        super().check()
+        for name in ("model", "data", "loss"):
+            value = getattr(self, name) or ""
+            module, _, function = value.partition(":")
+            if not (module and function):
+                found = f"got {value!r}" if value else "it is missing"
+                raise ValueError(
+                    f"{name} must be given as module:function, {found}; e.g. --{name} mine:{_EXAMPLE[name]}"
+                )
+
+
+_EXAMPLE = {"model": "build", "data": "loaders", "loss": "loss"}
+
+
+def prepare(settings: Settings) -> Task:
+    """Call the user's functions and gate the network.
+
+    Args:
+        settings: names of the functions, and how to gate.
+
+    Returns:
+        The task; the same settings give the same one, bit for bit, on the same machine, if the user's functions draw
+        their random numbers from torch, NumPy or `random` without a seed of their own, or with a fixed one.
+
+    Raises:
+        ValueError: if a function is not found, fails, or returns something else than it should.
+        BudgetError: if the budget cannot be met.
+    """
+    if not isinstance(settings, PruneSettings):
+        raise TypeError(f"this needs PruneSettings, got {type(settings).__name__}")
+    settings.check()
+    loss = cast(Loss, find_function(settings.loss))
+    _seed(settings.seed)
+    train, test = _loaders(cast(str, settings.data))
+    example = _example(train, cast(str, settings.data))
+    _seed(settings.seed)
+    model = _call(settings.model)
+    if not isinstance(model, nn.Module):
+        raise ValueError(f"{settings.model} must return an nn.Module, got {type(model).__name__}; return the network")
+    start: dict[str, Any] = {"pretrained": settings.pretrained, "keep": settings.keep, "seed": settings.seed}
+    gated = Gated(model, example, inputs=settings.inputs, positions=settings.positions, **start)
+    sizer = settings.sizer(gated, settings.epochs * len(train))
+    by_class = test is not None and _is_by_class(gated, test)
+    evaluate = None if test is None else _evaluation(test, loss, by_class=by_class)
+    return Task(gated, sizer, train, loss, evaluate, "error" if by_class else "loss")
+
+
+def find_function(name: str) -> Callable[..., Any]:
+    """The function that `module:function` names; modules in the current folder are found as well.
+
+    Raises:
+        ValueError: if the module or the function is not found (the nearest name is offered), or the import fails.
+
+    Example:
+        >>> find_function("math:sqrt")(4)
+        2.0
+    """
+    module_name, _, function_name = name.partition(":")
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name and (module_name == error.name or module_name.startswith(f"{error.name}.")):
+            files = [path.stem for path in Path(here).glob("*.py")]
+            raise ValueError(f"there is no module {module_name!r} in {here}{nearest(module_name, files)}") from error
+        raise ValueError(f"importing {module_name} failed: {error}; install it, or mend the module") from error
+    except Exception as error:
+        raise ValueError(f"importing {module_name} failed: {type(error).__name__}: {error}; mend the module") from error
+    function = getattr(module, function_name, None)
+    if not callable(function):
+        known = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
+        raise ValueError(f"{module_name} has no function {function_name!r}{nearest(function_name, known)}")
+    return cast(Callable[..., Any], function)
+
+
+def _call(name: str) -> Any:
+    function = find_function(name)
+    try:
+        return function()
+    except EllzeroError:
+        raise
+    except Exception as error:
+        raise ValueError(f"{name} failed: {type(error).__name__}: {error}; mend it (--debug shows where)") from error
+
+
+def _loaders(name: str) -> tuple[Loader, Loader | None]:
+    found = _call(name)
+    if not isinstance(found, (tuple, list)) or len(found) != 2:
+        raise ValueError(f"{name} must return (train, test), got {type(found).__name__}; test may be None")
+    for part, what in zip(found, ("train", "test"), strict=True):
+        if part is None and what == "test":
+            continue
+        if not isinstance(part, Iterable) or iter(part) is part or not hasattr(part, "__len__"):
+            raise ValueError(
+                f"the {what} data of {name} must be batches that can be gone through again and have a length, got "
+                f"{type(part).__name__}; return a list of (inputs, targets) or a torch DataLoader"
+            )
+        if not len(part):  # type: ignore[arg-type]
+            raise ValueError(f"the {what} data of {name} hold no batch; return at least one")
+    return found[0], found[1]
+
+
+def _example(train: Loader, name: str) -> Tensor:
+    batch = next(iter(train))
+    is_pair = isinstance(batch, (tuple, list)) and len(batch) == 2
+    if not is_pair or not all(isinstance(part, Tensor) for part in batch):
+        raise ValueError(
+            f"the batches of {name} must be pairs of tensors (inputs, targets), got {type(batch).__name__}"
+        )
+    return batch[0][:1]
+
+
+@torch.no_grad()
+def _is_by_class(gated: Gated, test: Loader) -> bool:
+    """Whether targets are class numbers and outputs one score per class: then wrong answers can be counted."""
+    inputs, targets = next(iter(test))
+    training = gated.training
+    outputs = gated.eval()(inputs[:1])
+    gated.train(training)
+    return targets.dtype in _BY_CLASS and isinstance(outputs, Tensor) and outputs.dim() == targets.dim() + 1
+
+
+def _evaluation(test: Loader, loss: Loss, *, by_class: bool) -> Callable[[nn.Module], float]:
+    """The share of wrong answers, or the mean loss where targets are no classes."""
+
+    @torch.no_grad()
+    def evaluate(network: nn.Module) -> float:
+        total, num = 0.0, 0
+        for inputs, targets in test:
+            outputs = network(inputs)
+            wrong = (outputs.argmax(1) != targets).sum() if by_class else loss(outputs, targets) * len(targets)
+            total, num = total + float(wrong), num + (targets.numel() if by_class else len(targets))
+        return total / num
+
+    return evaluate
+
+
+def _seed(seed: int) -> None:
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
