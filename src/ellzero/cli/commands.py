@@ -1,0 +1,113 @@
+"""What each command does, in the order in which the user sees it."""
+
+__all__ = ["main"]
+
+import argparse
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+
+from ellzero.cli.display import Display
+from ellzero.cli.exits import Exit, UsageError, exit_of, line_of
+from ellzero.cli.options import given_settings, read_config
+from ellzero.cli.parser import parse
+from ellzero.graph import Plan
+from ellzero.recipes.classify import Task, train_task
+from ellzero.recipes.output import ARTIFACT, check_extras, claimed, cut, lay_out, read_plan
+from ellzero.recipes.table import PRUNE, RECIPES, Recipe
+from ellzero.recipes.training_file import FILE, SavedTraining, load_training
+from ellzero.recipes.typed import settings_from
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command `ellzero`.
+
+    Args:
+        argv: its arguments, if not those of the process.
+
+    Returns:
+        An `Exit` code. Errors are one line on stderr.
+
+    Example:
+        >>> main(["--version"])
+        ellzero ...
+        0
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        arguments = parse(words)
+        return _cut(arguments) if arguments.command == "cut" else _train(arguments)
+    except SystemExit as finished:
+        return int(finished.code or 0)
+    except KeyboardInterrupt:
+        return _say("interrupted before there was anything to deliver", Exit.INTERRUPTED)
+    except Exception as error:
+        if "--debug" in words:
+            traceback.print_exc()
+        return _say(f"error: {line_of(error)}", exit_of(error))
+
+
+def _train(arguments: argparse.Namespace) -> int:
+    recipe = PRUNE if arguments.command == "prune" else RECIPES[arguments.recipe]
+    config = read_config(arguments.config)
+    settings = settings_from(recipe.settings, given_settings(arguments, recipe.settings, config))
+    folder = arguments.out or Path("runs") / recipe.name
+    check_extras()
+    with claimed(folder, overwrite=arguments.overwrite):
+        task = recipe.prepare(settings)
+        _announce(recipe, task)
+        with Display(settings.epochs, measure=task.measure) as display:
+            trained = train_task(task, settings, display.on_epoch)
+        return _deliver(SavedTraining(recipe, settings, trained), folder, plan_only=arguments.plan_only)
+
+
+def _deliver(saved: SavedTraining, folder: Path, *, plan_only: bool) -> int:
+    """Keep the training first: whatever comes after it, nothing is lost."""
+    history = saved.trained.history
+    try:
+        plan = lay_out(saved, folder)
+        if plan_only:
+            print(f"\n{plan.show(saved.trained.gated.channels)}\n\nnothing is cut yet: ellzero cut {folder}")
+        else:
+            _cut_and_show(saved, plan, folder)
+    except KeyboardInterrupt:
+        is_kept = (folder / FILE).exists()
+        rest = f"; the training is kept, cut it with: ellzero cut {folder}" if is_kept else ""
+        return _say(f"interrupted while writing to {folder}{rest}", Exit.INTERRUPTED)
+    kept = "its plan" if plan_only else "what was there"
+    if history.stopped == "interrupted":
+        return _say(f"{history.message}; {kept} is in {folder}", Exit.INTERRUPTED)
+    if history.stopped == "not finite":
+        return _say(f"error: {history.message}; the last good state is in {folder}", Exit.NOT_FINITE)
+    return Exit.DONE
+
+
+def _cut(arguments: argparse.Namespace) -> int:
+    folder: Path = arguments.folder
+    check_extras()
+    if (folder / ARTIFACT).exists() and not arguments.overwrite:
+        raise UsageError(f"{folder} holds a network that is cut already; replace it with --overwrite")
+    plan = read_plan(folder)
+    saved = load_training(folder)
+    _cut_and_show(saved, plan, folder)
+    return Exit.DONE
+
+
+def _announce(recipe: Recipe, task: Task) -> None:
+    """What will be trained, so that a wrong budget is seen before the time is spent."""
+    costs, channels = task.sizer.costs, task.gated.channels
+    sizes = ", ".join(f"{full:,} {target}" for target, full in zip(costs.targets, costs.full, strict=True))
+    print(f"{recipe.name}: {sizes}; {channels.num_gates:,} gates in {len(channels.gated)} groups\n", flush=True)
+
+
+def _cut_and_show(saved: SavedTraining, plan: Plan, folder: Path) -> None:
+    delivery = cut(saved, plan, folder)
+    print(f"\n{delivery.report}\n")
+    for path in delivery.files:
+        print(f"wrote {path}")
+
+
+def _say(message: str, code: Exit) -> int:
+    print(f"ellzero: {message}", file=sys.stderr, flush=True)
+    return code

@@ -1,0 +1,77 @@
+"""Exit codes, and the one line that says what went wrong."""
+
+__all__ = ["Exit", "UsageError", "exit_of", "line_of"]
+
+from enum import IntEnum
+
+from ellzero.errors import BudgetError, DataError, EllzeroError, MissingExtraError, NonFiniteError
+
+_LONGEST = 600
+
+
+class Exit(IntEnum):
+    """What the command returns to the shell."""
+
+    DONE = 0
+    """Everything was delivered."""
+
+    FAILED = 1
+    """The library could not keep a promise, or something unforeseen happened."""
+
+    USAGE = 2
+    """A name, an option, a value or a folder is wrong."""
+
+    BUDGET = 3
+    """The budget cannot be reached, or not within these epochs."""
+
+    NOT_FINITE = 4
+    """NaN or infinity in the data, the loss or the weights; the last good state was delivered."""
+
+    DATA = 5
+    """Data files are missing or damaged."""
+
+    EXTRA = 6
+    """An optional package is missing."""
+
+    INTERRUPTED = 130
+    """Ctrl-C; what was there was delivered."""
+
+
+class UsageError(ValueError):
+    """The command line is wrong."""
+
+
+_CODES: tuple[tuple[type[BaseException], Exit], ...] = (
+    (KeyboardInterrupt, Exit.INTERRUPTED),
+    (BudgetError, Exit.BUDGET),
+    (NonFiniteError, Exit.NOT_FINITE),
+    (DataError, Exit.DATA),
+    (MissingExtraError, Exit.EXTRA),
+    (EllzeroError, Exit.FAILED),
+    (ValueError, Exit.USAGE),
+    (TypeError, Exit.USAGE),
+)
+
+
+def exit_of(error: BaseException) -> Exit:
+    """The exit code that an error stands for; `ValueError` and `TypeError` are the caller's.
+
+    Example:
+        >>> exit_of(BudgetError("out of reach")).name
+        'BUDGET'
+    """
+    return next((code for kind, code in _CODES if isinstance(error, kind)), Exit.FAILED)
+
+
+def line_of(error: BaseException) -> str:
+    """The error as one line, cut short where it is very long.
+
+    Example:
+        >>> line_of(ValueError("first\\n  second"))
+        'first; second'
+    """
+    is_ours = isinstance(error, (EllzeroError, ValueError, TypeError)) and str(error)
+    whole = str(error) if is_ours else f"{type(error).__name__}: {error}"
+    lines = [" ".join(line.split()) for line in whole.splitlines() if line.strip()]
+    text = "; ".join(lines).replace(":;", ":")
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}... (--debug shows all of it)"

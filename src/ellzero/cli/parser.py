@@ -1,0 +1,179 @@
+"""The grammar of the command line, and its help."""
+
+__all__ = ["parse"]
+
+import argparse
+from collections.abc import Sequence
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import NoReturn
+
+from ellzero.cli.exits import UsageError
+from ellzero.cli.options import add_settings
+from ellzero.errors import nearest
+from ellzero.recipes.own import PruneSettings
+from ellzero.recipes.settings import Settings
+from ellzero.recipes.table import RECIPES
+
+_CODES = """exit codes:
+  0    delivered
+  1    a promise of the library failed, or something unforeseen; --debug shows the traceback
+  2    a name, an option, a value or a folder is wrong
+  3    the budget cannot be reached, or not within these epochs
+  4    NaN or infinity; training stopped and the last good state was delivered
+  5    data files are missing or damaged
+  6    an optional package is missing
+  130  Ctrl-C; what was there was delivered"""
+
+_EXAMPLES = """examples:
+  ellzero train digits
+  ellzero train mnist-lenet5 --data data/mnist --budget params=0.1 --out runs/lenet5
+  ellzero prune --model mine:build --data mine:loaders --budget macs=0.5
+  ellzero train digits --plan-only --out runs/digits && ellzero cut runs/digits"""
+
+_WRITES = """what is written to --out:
+  artifact/             the pruned network, for ellzero.artifacts.load
+  report.json           settings, versions, sizes, widths, error, history; times under "timing"
+  plan.json             widths before and after, and which channels are shut
+  curves.svg            loss, error, sizes and multipliers over the epochs
+  architecture.svg      widths before and after; where pixels are gated, which are read
+  training.safetensors  the gated network, so that 'ellzero cut' can cut it (again)"""
+
+_TRAIN = """examples:
+  ellzero train digits
+  ellzero train digits --budget params=0.2 --budget macs=0.3 --epochs 50
+  ellzero train mnist-lenet5 --data data/mnist --budget 'params:fc*=0.05' --seed 1
+  ellzero train mnist-mlp --penalty params=1e-6 --config mlp.yaml"""
+
+_BUDGETS = """budgets and prices:
+  params=0.1            at most 10 % of the parameters; also macs (multiply-adds), units (open gates)
+  'params:fc*=0.1'      at most 10 % of the parameters of layers whose name matches
+  a budget or a penalty on the command line replaces the one of the recipe or the config"""
+
+_PRUNE = """examples:
+  ellzero prune --model mine:build --data mine:loaders --budget params=0.2
+  ellzero prune --model mine:build --data mine:loaders --loss mine:loss --pretrained --keep 'head*' --budget macs=0.5
+
+your module, importable from the current folder:
+  def build() -> nn.Module: ...      the network
+  def loaders() -> (train, test)     iterables of (inputs, targets), e.g. DataLoaders; test may be None
+  def loss(outputs, targets)         optional; mean loss, cross-entropy if not given"""
+
+_CUT = """The plan is that of plan.json, also after edits: "shut" lists what goes, group by group.
+
+example:
+  ellzero train digits --plan-only --out runs/digits     train, show the plan
+  ellzero cut runs/digits                                cut, measure, report"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Raises instead of leaving, so that every mistake takes the same way out."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message} (see {self.prog} --help)")
+
+
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    """Read a command line.
+
+    Returns:
+        `command` (`"train"`, `"prune"` or `"cut"`) and its options; options that were not given are None.
+
+    Raises:
+        UsageError: if it is wrong; the nearest name is offered.
+        SystemExit: after `--help` and `--version`.
+    """
+    parser, commands = _grammar()
+    first = next((word for word in argv if not word.startswith("-")), None)
+    if first is not None and first not in commands:
+        raise UsageError(f"unknown command {first!r}{nearest(first, commands)}")
+    arguments, rest = parser.parse_known_args(argv)
+    if arguments.command is None:
+        parser.error(f"a command is missing; known are {', '.join(commands)}")
+    for word in rest:
+        _refuse(word, commands[arguments.command])
+    return arguments
+
+
+def _refuse(word: str, parser: argparse.ArgumentParser) -> NoReturn:
+    option = word.partition("=")[0]
+    if not option.startswith("-"):
+        raise UsageError(f"unexpected {word!r}; see {parser.prog} --help")
+    known = [name for name in parser._option_string_actions if name.startswith("--")]
+    raise UsageError(f"unknown option {option!r}{nearest(option, known)}")
+
+
+def _grammar() -> tuple[_Parser, dict[str, _Parser]]:
+    parser = _Parser("ellzero", description="Train networks to a budget and cut them to what stays open.")
+    _lay_out(parser, _EXAMPLES, _CODES)
+    parser.add_argument("--version", action="version", version=f"ellzero {version('ellzero')}")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    commands = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND", parser_class=_Parser)
+    made = {"train": _train(commands), "prune": _prune(commands), "cut": _cut(commands)}
+    for one in made.values():
+        one.add_argument(
+            "--debug", action="store_true", default=argparse.SUPPRESS, help="show the traceback of an error"
+        )
+    return parser, made
+
+
+def _train(commands: "argparse._SubParsersAction[_Parser]") -> _Parser:
+    recipes = "recipes:\n" + "\n".join(
+        f"  {recipe.name:<14}{recipe.summary}; {_defaults(recipe.settings())}" for recipe in RECIPES.values()
+    )
+    parser = commands.add_parser(
+        "train",
+        help="train one of the recipes and cut it",
+        description="Train one of the recipes to a budget, cut it, and write the network, its report and pictures.",
+    )
+    _lay_out(parser, recipes, _BUDGETS, _TRAIN, _WRITES, _CODES)
+    parser.add_argument("recipe", type=_recipe, metavar="RECIPE", help=" | ".join(RECIPES))
+    add_settings(parser, Settings, defaults=False)
+    _add_output(parser, "runs/RECIPE")
+    return parser
+
+
+def _prune(commands: "argparse._SubParsersAction[_Parser]") -> _Parser:
+    parser = commands.add_parser(
+        "prune",
+        help="train a network of your own and cut it",
+        description="Train a network of your own to a budget, cut it, and write the network, its report and pictures.",
+    )
+    _lay_out(parser, _PRUNE, _BUDGETS, _WRITES, _CODES)
+    add_settings(parser, PruneSettings, defaults=True)
+    _add_output(parser, "runs/prune")
+    return parser
+
+
+def _cut(commands: "argparse._SubParsersAction[_Parser]") -> _Parser:
+    text = "Cut a network that was trained before to its plan, and write the network, its report and pictures."
+    parser = commands.add_parser("cut", help="cut what --plan-only left", description=text)
+    _lay_out(parser, _CUT, _CODES)
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="the --out of an earlier train or prune")
+    parser.add_argument("--overwrite", action="store_true", help="replace an earlier cut")
+    return parser
+
+
+def _add_output(parser: argparse.ArgumentParser, default: str) -> None:
+    parser.add_argument("--config", type=Path, metavar="FILE", help="YAML file of settings, 'name: value' per line")
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help=f"where to write (default: {default})")
+    parser.add_argument("--overwrite", action="store_true", help="replace earlier results in --out")
+    parser.add_argument("--plan-only", action="store_true", help="train and show the plan, cut nothing")
+
+
+def _recipe(name: str) -> str:
+    if name not in RECIPES:
+        raise argparse.ArgumentTypeError(f"unknown recipe {name!r}{nearest(name, RECIPES)}")
+    return name
+
+
+def _defaults(settings: Settings) -> str:
+    amounts = " ".join(f"{kind}={share}" for kind, share in settings.budget.items())
+    return f"{amounts}, {settings.epochs} epochs"
+
+
+def _lay_out(parser: _Parser, *parts: str) -> None:
+    parser.epilog = "\n\n".join(parts)
+    parser.formatter_class = partial(argparse.RawDescriptionHelpFormatter, max_help_position=30, width=100)
+    parser.allow_abbrev = False
