@@ -2,8 +2,10 @@
 
 __all__ = ["advance", "counters", "uniform"]
 
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -73,28 +75,31 @@ def uniform(state: Tensor, num: int) -> Tensor:
         >>> bool((uniform(counters(0), 4) == uniform(counters(0), 4)).all())
         True
     """
-    first, second = _keys(state)
-    bits = _mix(_mix((torch.arange(num, device=state.device) + first) & _MASK) ^ second)
-    return ((bits >> 9).float() + 0.5) * 2.0**-23
+    if state.device.type == "cpu" and not torch.compiler.is_compiling():  # NumPy's fixed cost per operation is lower
+        bits = _bits(state.tolist(), np.arange(num, dtype=np.uint32))
+        return torch.from_numpy(_unit(bits.astype(np.float32)))
+    return _unit(_bits(state.unbind(), torch.arange(num, device=state.device)).float())
 
 
-def _keys(state: Tensor) -> tuple[Tensor, Tensor] | tuple[int, int]:
-    """Two 32-bit words that depend on every bit of the counters.
+def _bits(state: Sequence[Any], index: Any) -> Any:
+    """23 bits for each index: two rounds of mixing, each under a key that depends on every bit of the counters.
 
-    On the CPU the few scalar operations are done on Python's integers, elsewhere and under compilation on tensors, so
-    that nothing waits for the device; both compute the same.
+    Integers may be Python's, NumPy's of 32 bits or torch's of 64: no result is ever larger than 32 bits.
     """
-    on_host = state.device.type == "cpu" and not torch.compiler.is_compiling()
-    words = state.tolist() if on_host else state.unbind()
-    first, second = _mix(words[0] & _MASK), _mix((words[0] ^ _SALT) & _MASK)
-    for word in (words[0] >> 32, words[1], words[1] >> 32, words[2], words[2] >> 32):
+    first, second = _mix(state[0] & _MASK), _mix((state[0] ^ _SALT) & _MASK)
+    for word in (state[0] >> 32, state[1], state[1] >> 32, state[2], state[2] >> 32):
         first = _mix(first ^ (word & _MASK))
         second = _mix((second + (word & _MASK) + _SALT) & _MASK)
-    return first, second
+    return _mix(_mix((index + first) & _MASK) ^ second) >> 9
+
+
+def _unit(bits: Any) -> Any:
+    """Numbers in the open interval (0, 1) from floats that hold 23 bits."""
+    return (bits + 0.5) * 2.0**-23
 
 
 def _mix(word: Any) -> Any:
-    """A bijection of 32-bit words (in int64) in which every input bit reaches every output bit."""
+    """A bijection of 32-bit words in which every input bit reaches every output bit."""
     word = word ^ (word >> 16)
     word = (word * _FIRST) & _MASK
     word = word ^ (word >> 15)

@@ -108,15 +108,14 @@ class Costs:
         Returns:
             Shares of the full cost in [0, 1], shape `(targets,)`.
         """
-        base, multiples, factors, shares, group, shared, rows = self._constants(prob_open.device)
+        base, multiples, factors, shares, group, none, shared, rows = self._constants(prob_open.device)
         effective = self.layout.effective(prob_open)
-        sums = base.new_zeros(multiples.shape[1]).index_add(0, group, effective)
-        counts = torch.cat([torch.addmv(base, multiples, sums), base.new_ones(1)])
+        counts = torch.addmv(base, multiples, none.index_add(0, group, effective))
         terms = counts.index_select(0, factors[0])
         for column in factors[1:]:
             terms = terms * counts.index_select(0, column)
         if shared.shape[0]:
-            spread = base.new_zeros(multiples.shape[1]).index_add(0, group, effective * (1 - effective))
+            spread = none.index_add(0, group, effective * (1 - effective))
             terms = terms.index_add(0, rows, shared @ spread)
         return shares @ terms
 
@@ -131,12 +130,14 @@ class Costs:
     def _constants(self, device: torch.device) -> tuple[Tensor, ...]:
         if device not in self._on:
             full = torch.tensor(self.full, dtype=torch.float64)[:, None]
+            one = torch.ones(1)  # the count of what is no slot, for terms with fewer factors than others
             tensors = (
-                self._base.float(),
-                self._multiples.float(),
+                torch.cat([self._base.float(), one]),
+                torch.cat([self._multiples.float(), torch.zeros(1, self._multiples.shape[1])]),
                 self._factors.T.contiguous(),
                 (self._coefficients / full).float(),
                 self.layout.group,
+                torch.zeros(self._multiples.shape[1]),
                 self._shared[0].float(),
                 self._shared[1],
             )
