@@ -17,7 +17,7 @@ from ellzero.gates.vector import GateVector
 from ellzero.graph import Channels, Example, Layout, Plan, trace
 from ellzero.noise import counters, uniform
 
-FRESH, FRESH_INPUT, PRETRAINED = 0.0, math.log(0.8 / 0.2), 4.6
+FRESH, FRESH_POSITION, PRETRAINED = 0.0, 2.0, 4.6
 _SPREAD = 0.01
 
 
@@ -38,7 +38,7 @@ class Gated(nn.Module):
         positions: whether flattened positions can be gated one by one.
         keep: names of modules or tensors whose channels are kept whole; `*` stands for anything.
         pretrained: whether the weights are trained already: gates start nearly open (log-odds 4.6, P(open) = 0.998)
-            instead of at the literature's values (0, and 1.386 for inputs).
+            instead of at 0 (P(open) = 0.83); positions, which stand behind the gate of their channel, at 2.
         log_odds: where all gates start, in nats, if at neither.
         seed: of the gates' noise and of the spread of 0.01 nats around the start.
 
@@ -169,7 +169,7 @@ class Gated(nn.Module):
 def _start(layout: Layout, *, pretrained: bool, log_odds: float | None) -> Tensor:
     start = torch.empty(layout.num_gates)
     for group, place in layout.slices():
-        fresh = FRESH_INPUT if group.kind == "input" else FRESH
+        fresh = FRESH_POSITION if group.kind == "positions" else FRESH
         start[place] = log_odds if log_odds is not None else PRETRAINED if pretrained else fresh
     return start
 

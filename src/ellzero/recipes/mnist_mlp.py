@@ -20,7 +20,6 @@ class MlpSettings(Settings):
 
     budget: Mapping[str, float] = field(default_factory=lambda: {"params": 0.33})
     epochs: int = 40
-    lr: float = 1e-3
 
 
 def build() -> nn.Module:

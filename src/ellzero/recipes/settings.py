@@ -37,7 +37,7 @@ class Settings:
     batch_size: int = 128
     """Samples per optimizer step."""
 
-    lr: float = 7e-4
+    lr: float = 1e-3
     """Learning rate of the weights (Adam), down to zero along a half cosine."""
 
     gate_lr: float = 3e-3
