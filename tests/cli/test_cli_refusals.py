@@ -168,14 +168,15 @@ def test_debug_shows_the_traceback_before_the_line(capsys):
     assert "ellzero: error: epochs must be at least 1" in err
 
 
-def test_an_unforeseen_error_is_one_line_as_well(refused, monkeypatch):
+@pytest.mark.parametrize("kind", [RuntimeError, TypeError, OSError])
+def test_an_unforeseen_error_is_one_line_as_well(refused, monkeypatch, kind):
     def fail() -> torch.nn.Module:
-        raise RuntimeError("out of\nmemory")
+        raise kind("out of\nmemory")
 
     monkeypatch.setattr(digits, "build", fail)
     code, err = refused("train", "digits")
     assert code == Exit.FAILED
-    assert "RuntimeError: out of; memory" in err
+    assert f"{kind.__name__}: out of; memory" in err
 
 
 def test_a_loss_that_is_nan_stops_training_and_delivers_the_last_good_state(tmp_path, monkeypatch, capsys):

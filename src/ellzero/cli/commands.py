@@ -50,8 +50,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _train(arguments: argparse.Namespace) -> int:
     recipe = PRUNE if arguments.command == "prune" else RECIPES[arguments.recipe]
-    config = read_config(arguments.config)
-    settings = settings_from(recipe.settings, given_settings(arguments, recipe.settings, config))
+    given = given_settings(arguments, recipe.settings, read_config(arguments.config))
+    try:
+        settings = settings_from(recipe.settings, given)
+    except TypeError as error:
+        raise UsageError(str(error)) from error
     folder = arguments.out or Path("runs") / recipe.name
     check_extras()
     with claimed(folder, overwrite=arguments.overwrite):

@@ -49,12 +49,11 @@ _CODES: tuple[tuple[type[BaseException], Exit], ...] = (
     (MissingExtraError, Exit.EXTRA),
     (EllzeroError, Exit.FAILED),
     (ValueError, Exit.USAGE),
-    (TypeError, Exit.USAGE),
 )
 
 
 def exit_of(error: BaseException) -> Exit:
-    """The exit code that an error stands for; `ValueError` and `TypeError` are the caller's.
+    """The exit code that an error stands for; a `ValueError` is the caller's.
 
     Example:
         >>> exit_of(BudgetError("out of reach")).name
@@ -70,7 +69,7 @@ def line_of(error: BaseException) -> str:
         >>> line_of(ValueError("first\\n  second"))
         'first; second'
     """
-    is_ours = isinstance(error, (EllzeroError, ValueError, TypeError)) and str(error)
+    is_ours = isinstance(error, (EllzeroError, ValueError)) and str(error)
     whole = str(error) if is_ours else f"{type(error).__name__}: {error}"
     lines = [" ".join(line.split()) for line in whole.splitlines() if line.strip()]
     text = "; ".join(lines).replace(":;", ":")

@@ -20,7 +20,7 @@ _CODES = """exit codes:
   0    delivered
   1    a promise of the library failed, or something unforeseen; --debug shows the traceback
   2    a name, an option, a value or a folder is wrong
-  3    the budget cannot be reached, or not within these epochs
+  3    the budget cannot be reached, or not within these epochs (raise --epochs or --gate-lr)
   4    NaN or infinity; training stopped and the last good state was delivered
   5    data files are missing or damaged
   6    an optional package is missing
@@ -50,6 +50,11 @@ _BUDGETS = """budgets and prices:
   params=0.1            at most 10 % of the parameters; also macs (multiply-adds), units (open gates)
   'params:fc*=0.1'      at most 10 % of the parameters of layers whose name matches
   a budget or a penalty on the command line replaces the one of the recipe or the config"""
+
+_CONFIG = """config, in YAML; the options' names with _ for -, overruled by the command line:
+  epochs: 50
+  gate_lr: 0.1
+  budget: {params: 0.1, macs: {"conv*": 0.5}}"""
 
 _PRUNE = """examples:
   ellzero prune --model mine:build --data mine:loaders --budget params=0.2
@@ -127,7 +132,7 @@ def _train(commands: "argparse._SubParsersAction[_Parser]") -> _Parser:
         help="train one of the recipes and cut it",
         description="Train one of the recipes to a budget, cut it, and write the network, its report and pictures.",
     )
-    _lay_out(parser, recipes, _BUDGETS, _TRAIN, _WRITES, _CODES)
+    _lay_out(parser, recipes, _BUDGETS, _CONFIG, _TRAIN, _WRITES, _CODES)
     parser.add_argument("recipe", type=_recipe, metavar="RECIPE", help=" | ".join(RECIPES))
     add_settings(parser, Settings, defaults=False)
     _add_output(parser, "runs/RECIPE")
@@ -140,7 +145,7 @@ def _prune(commands: "argparse._SubParsersAction[_Parser]") -> _Parser:
         help="train a network of your own and cut it",
         description="Train a network of your own to a budget, cut it, and write the network, its report and pictures.",
     )
-    _lay_out(parser, _PRUNE, _BUDGETS, _WRITES, _CODES)
+    _lay_out(parser, _PRUNE, _BUDGETS, _CONFIG, _WRITES, _CODES)
     add_settings(parser, PruneSettings, defaults=True)
     _add_output(parser, "runs/prune")
     return parser

@@ -18,6 +18,7 @@ from ellzero.errors import EllzeroError, nearest
 from ellzero.gates import Gated
 from ellzero.recipes.classify import Loss, Task
 from ellzero.recipes.settings import Settings
+from ellzero.surgery import evaluating
 from ellzero.training import Loader
 
 _BY_CLASS = frozenset({torch.int64, torch.int32, torch.uint8})
@@ -176,9 +177,8 @@ def _example(train: Loader, name: str) -> Tensor:
 def _is_by_class(gated: Gated, test: Loader) -> bool:
     """Whether targets are class numbers and outputs one score per class: then wrong answers can be counted."""
     inputs, targets = next(iter(test))
-    training = gated.training
-    outputs = gated.eval()(inputs[:1])
-    gated.train(training)
+    with evaluating(gated):
+        outputs = gated(inputs[:1])
     return targets.dtype in _BY_CLASS and isinstance(outputs, Tensor) and outputs.dim() == targets.dim() + 1
 
 
