@@ -11,7 +11,7 @@ PIP := $(VENV)/bin/pip --disable-pip-version-check install -c constraints.txt
 .PHONY: demo test lint types docs clean
 
 demo: $(VENV)/.recipes
-	$(VENV)/bin/ellzero train digits --budget params=0.1 --out runs/demo --overwrite
+	OMP_NUM_THREADS=1 $(VENV)/bin/ellzero train digits --budget params=0.1 --out runs/demo --overwrite
 
 test: $(VENV)/.dev
 	$(VENV)/bin/pytest

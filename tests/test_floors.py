@@ -26,7 +26,7 @@ FLOORS = {
     "errors": 0,
     "noise": 0,
 }
-OPTIONAL = {"matplotlib", "rich", "yaml", "jsonargparse", "pooch", "sklearn"}
+OPTIONAL = {"matplotlib", "rich", "yaml", "pooch", "sklearn"}
 MAX_LINES = 400
 
 
