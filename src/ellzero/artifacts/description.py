@@ -33,7 +33,7 @@ _GROUP = {
     "parent": str,
     "parent_index": _INDEX,
 }
-_WORK = {"module": str, "tensor": (str, None), "count": int}
+_WORK = {"module": str, "tensor": (str, None), "count": int, "rows": [[(str, int)]]}
 _SCALAR = (str, bool, int, float, None)
 _SCHEMA = {
     "channels": {"groups": [_GROUP], "shapes": {str: [int]}, "work": [_WORK]},

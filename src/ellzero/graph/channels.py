@@ -32,11 +32,16 @@ class Member:
 
 @dataclass(frozen=True)
 class Work:
-    """Multiply-adds of one contraction: `count` for each entry of `tensor`, or `count` in all if there is none."""
+    """Multiply-adds of one contraction.
+
+    There are `count` for each entry of `tensor` (if any), times the width of each stored dimension in `rows`: of the
+    channels that an activation carries through the contraction, or those of a slice of a tensor.
+    """
 
     module: str
     tensor: str | None
     count: int
+    rows: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -167,7 +172,7 @@ class Channels:
             data = json.loads(text)
             groups = tuple(_group(entry) for entry in data["groups"])
             shapes = {str(name): tuple(int(size) for size in shape) for name, shape in data["shapes"].items()}
-            work = tuple(Work(str(w["module"]), w["tensor"], int(w["count"])) for w in data["work"])
+            work = tuple(_read_work(entry) for entry in data["work"])
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise TraceError(f"this is no JSON description of channels: {error!r}") from error
         return cls(groups, shapes, work)
@@ -197,6 +202,11 @@ def _index(entry: Mapping[str, int] | Sequence[int]) -> Index:
     if isinstance(entry, Mapping):
         return range(int(entry["start"]), int(entry["stop"]), int(entry["step"]))
     return tuple(int(position) for position in entry)
+
+
+def _read_work(entry: Mapping[str, Any]) -> Work:
+    rows = tuple((str(tensor), int(dim)) for tensor, dim in entry.get("rows", ()))
+    return Work(str(entry["module"]), entry["tensor"], int(entry["count"]), rows)
 
 
 def _group(entry: Mapping[str, Any]) -> Group:

@@ -3,45 +3,45 @@
 __all__ = ["CONTRACTIONS", "meet"]
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
 import numpy as np
 
 from ellzero.graph.channels import Work
-from ellzero.graph.labels import NONE, Labels, Read, Vector, Vectors
+from ellzero.graph.labels import FIXED, NONE, Labels, Read, Vector, Vectors
 from ellzero.graph.record import Call, Value
 
 _NO_CHANNELS = "reads values that carry no channels"
 
 
-def meet(labels: Labels, vectors: Vectors, shape: tuple[int, ...], value: Value) -> Vectors:
-    """Unite a value with the labels of a result that it is broadcast to, dimension by dimension.
+def meet(labels: Labels, shape: tuple[int, ...], values: Sequence[Value]) -> Vectors:
+    """Unite the labels of values that meet element by element, with broadcasting.
 
     Args:
-        labels: where the union is written down.
-        vectors: labels of the result so far.
+        labels: where the unions are written down.
         shape: shape of the result.
-        value: an operand of an element-wise operation.
+        values: the operands.
 
     Returns:
-        The labels of the result, the operand's included.
+        The labels of the result. Where a labelled index meets an unlabelled one it is pinned: its width is fixed.
     """
-    merged = dict(vectors)
-    offset = len(shape) - len(value.shape)
-    for dim, size in enumerate(value.shape):
-        found = labels.of(value).get(dim)
-        target = dim + offset
-        if size != shape[target]:
-            if found is not None:
+    merged: Vectors = {}
+    for value in values:
+        for dim, found in labels.of(value).items():
+            target = dim + len(shape) - len(value.shape)
+            if value.shape[dim] != shape[target]:
                 labels.pin(found, "is broadcast over other values")
-            continue
-        if target in merged and (found is not None or size > 1):
-            found = np.full(size, NONE) if found is None else found
-            labels.unite(merged[target], found)
-            merged[target] = np.where(merged[target] == NONE, found, merged[target])
-        elif found is not None:
-            merged[target] = found
+            elif target in merged:
+                labels.unite(merged[target], found)
+                merged[target] = np.where(merged[target] == NONE, found, merged[target])
+            else:
+                merged[target] = found
+    for value in values:
+        for dim, size in enumerate(value.shape):
+            target = dim + len(shape) - len(value.shape)
+            if size > 1 and target in merged and dim not in labels.of(value):
+                labels.pin(merged[target], FIXED)
     return merged
 
 
@@ -59,9 +59,9 @@ def _matrix(labels: Labels, call: Call) -> None:
         if dim in vectors:
             labels.unite(vectors[dim], found)
         vectors[dim] = found
-    for value in added:
-        vectors = meet(labels, vectors, out.shape, value)
     labels.put(out, vectors)
+    if added:
+        labels.put(out, meet(labels, out.shape, [out, *added]))
 
 
 def _contract(
@@ -71,7 +71,7 @@ def _contract(
     multiply_adds = num_outputs * one[0].shape[one[1]]
     stored = [value for value, _ in (one, other) if value.number in labels.origin]
     if len(stored) != 1:
-        reason = "two activations are multiplied" if not stored else "two weights are multiplied"
+        reason = "two computed values are multiplied" if not stored else "two weights are multiplied"
         labels.pin_all([one[0], other[0]], reason)
         labels.work.append(Work(call.module, None, multiply_adds))
         return {}, {}
@@ -80,9 +80,29 @@ def _contract(
     for dim, found in labels.of(weight).items():
         if dim != weight_dim:
             _write(labels, found)
-    name = labels.origin[weight.number]
-    labels.work.append(Work(call.module, name, multiply_adds // labels.sizes[name]))
+    shared = {0} if len(weight.shape) == 3 and 0 in labels.of(weight) else set()
+    rows = [found for dim, found in labels.of(value).items() if dim not in {value_dim, *shared}]
+    _work(labels, call, weight, multiply_adds, rows)
     return labels.of(one[0]), labels.of(other[0])
+
+
+def _work(labels: Labels, call: Call, weight: Value, multiply_adds: int, rows: Sequence[Vector] = ()) -> None:
+    """Write down multiply-adds that are proportional to the width of each dimension of a weight, and to the rows."""
+    name: str | None = labels.origin[weight.number]
+    size = labels.sizes[name or ""]
+    vectors = list(rows)
+    if math.prod(weight.shape) != size:  # a slice of a stored tensor, or a repetition
+        name, size = None, 1
+        vectors += labels.of(weight).values()
+    slots = []
+    for vector in vectors:
+        slot = labels.whole_slot(vector)
+        if slot is not None:
+            slots.append(slot)
+            size *= labels.widths[slot]
+        else:
+            labels.pin(vector, f"takes part in {call.module!r} in a way whose multiply-adds cannot be counted")
+    labels.work.append(Work(call.module, name, multiply_adds // size, tuple(slots)))
 
 
 def _read(labels: Labels, call: Call, channels: Vector | None, weight: Vector | None, *, select: bool = True) -> None:
@@ -114,7 +134,7 @@ def _convolution(labels: Labels, call: Call) -> None:
         labels.work.append(Work(call.module, None, math.prod(out.shape) * math.prod(weight.shape[1:])))
         return
     positions = math.prod((value if transposed else out).shape) // (value if transposed else out).shape[1]
-    labels.work.append(Work(call.module, labels.origin[weight.number], positions))
+    _work(labels, call, weight, positions * math.prod(weight.shape))
     for dim, found in labels.of(value).items():
         if dim != 1:
             labels.pin(found, "is mixed by a convolution")
@@ -129,13 +149,15 @@ def _convolution(labels: Labels, call: Call) -> None:
     else:
         vector = _grouped(labels, call, channels, weight, groups=groups, transposed=transposed)
     vectors = {} if vector is None else {1: vector}
+    labels.put(out, vectors)
     if isinstance(bias, Value):
         column = labels.of(bias).get(0)
         if column is not None and vector is not None:
             labels.unite(vector, column)
         elif column is not None:
             labels.pin(column, _NO_CHANNELS)
-    labels.put(out, vectors)
+        elif vector is not None:
+            labels.pin(vector, FIXED)
 
 
 def _depthwise(labels: Labels, channels: Vector | None, weight: Value, transposed: bool) -> Vector | None:

@@ -5,12 +5,15 @@ __all__ = ["KINDS", "Costs", "Target"]
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from itertools import combinations
 from math import prod
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from ellzero.errors import nearest
+from ellzero.graph.channels import Channels
 from ellzero.graph.layout import Layout
 
 KINDS = ("params", "macs", "units")
@@ -39,6 +42,14 @@ class _Term:
     slots: tuple[_Slot, ...]
 
 
+class _Shared(NamedTuple):
+    """Terms some of whose slots have channels in common: which, their multiples per group, and their other slots."""
+
+    rows: Tensor
+    multiples: Tensor
+    others: Tensor
+
+
 class Costs:
     r"""Several costs of one network, evaluated together in a dozen kernels, whatever the depth.
 
@@ -46,7 +57,8 @@ class Costs:
 
     where a tensor with the same channels along two dimensions keeps
     :math:`E[n_r n_s] = E[n_r] E[n_s] + \sum_g m_{rg} m_{sg} \sum_{j \in g} p_j (1 - p_j)` entries, gates being
-    independent. For probabilities 0 and 1 this is the exact count.
+    independent; along three, the third cumulant :math:`p_j (1 - p_j) (1 - 2 p_j)` is added in the same way. For
+    probabilities 0 and 1 this is the exact count.
 
     Args:
         layout: the order of the gates.
@@ -78,6 +90,7 @@ class Costs:
         everything = torch.ones(layout.num_gates, dtype=torch.bool)
         self.full: list[int] = self.exact(everything)
         self._on: dict[torch.device, tuple[Tensor, ...]] = {}
+        self._shared_by_device: dict[torch.device, list[tuple[int, _Shared]]] = {}
 
     def exact(self, is_open: Tensor) -> list[int]:
         """The cost of each target when exactly these gates are open.
@@ -108,38 +121,48 @@ class Costs:
         Returns:
             Shares of the full cost in [0, 1], shape `(targets,)`.
         """
-        base, multiples, factors, shares, group, none, shared, rows = self._constants(prob_open.device)
+        base, multiples, factors, shares, group = self._constants(prob_open.device)
         effective = self.layout.effective(prob_open)
-        counts = torch.addmv(base, multiples, none.index_add(0, group, effective))
+        sums = base.new_zeros(multiples.shape[1]).index_add(0, group, effective)
+        counts = torch.cat([torch.addmv(base, multiples, sums), base.new_ones(1)])
         terms = counts.index_select(0, factors[0])
         for column in factors[1:]:
             terms = terms * counts.index_select(0, column)
-        if shared.shape[0]:
-            spread = none.index_add(0, group, effective * (1 - effective))
-            terms = terms.index_add(0, rows, shared @ spread)
+        for order, shared in self._shared_on(prob_open.device):
+            moment = effective * (1 - effective) * (1 if order == 2 else 1 - 2 * effective)
+            spread = base.new_zeros(multiples.shape[1]).index_add(0, group, moment)
+            terms = terms.index_add(0, shared.rows, (shared.multiples @ spread) * counts[shared.others].prod(1))
         return shares @ terms
 
-    def _shared_terms(self) -> tuple[Tensor, Tensor]:
-        """The terms whose two slots have channels in common, and the product of their multiples per group."""
-        pairs = self._factors[:, :2] if self._factors.shape[1] > 1 else self._factors.new_zeros(0, 2)
+    def _shared_terms(self) -> list[tuple[int, _Shared]]:
+        """For every two, and every three, slots of a term: the terms in which they have channels in common."""
         multiples = torch.cat([self._multiples, self._multiples.new_zeros(1, self._multiples.shape[1])])
-        products = multiples[pairs[:, 0]] * multiples[pairs[:, 1]]
-        rows = products.any(1).nonzero().squeeze(1)
-        return products[rows], rows
+        width = self._factors.shape[1]
+        found = []
+        for order in (2, 3):
+            for columns in combinations(range(width), order):
+                products = multiples[self._factors[:, list(columns)]].prod(1)
+                rows = products.any(1).nonzero().squeeze(1)
+                others = self._factors[:, [column for column in range(width) if column not in columns]]
+                if len(rows):
+                    found.append((order, _Shared(rows, products[rows].float(), others[rows])))
+        return found
+
+    def _shared_on(self, device: torch.device) -> list[tuple[int, _Shared]]:
+        if device not in self._shared_by_device:
+            moved = [(order, _Shared(*(tensor.to(device) for tensor in shared))) for order, shared in self._shared]
+            self._shared_by_device[device] = moved
+        return self._shared_by_device[device]
 
     def _constants(self, device: torch.device) -> tuple[Tensor, ...]:
         if device not in self._on:
             full = torch.tensor(self.full, dtype=torch.float64)[:, None]
-            one = torch.ones(1)  # the count of what is no slot, for terms with fewer factors than others
             tensors = (
-                torch.cat([self._base.float(), one]),
-                torch.cat([self._multiples.float(), torch.zeros(1, self._multiples.shape[1])]),
+                self._base.float(),
+                self._multiples.float(),
                 self._factors.T.contiguous(),
                 (self._coefficients / full).float(),
                 self.layout.group,
-                torch.zeros(self._multiples.shape[1]),
-                self._shared[0].float(),
-                self._shared[1],
             )
             self._on[device] = tuple(tensor.to(device) for tensor in tensors)
         return self._on[device]
@@ -164,18 +187,22 @@ def _all_terms(layout: Layout, kind: str) -> list[_Term]:
         return [_Term(group.name, 1, ((group.name, -1),)) for group in channels.gated]
     gated = set(layout.gates_of_slots())
     if kind == "params":
-        return [_term(name, name, shape, gated) for name, shape in channels.shapes.items()]
-    found = []
-    for work in channels.work:
-        shape = channels.shapes[work.tensor] if work.tensor else ()
-        found.append(_term(work.tensor or work.module, work.tensor, shape, gated, count=work.count))
-    return found
+        return [_term(name, 1, _dimensions(channels, name), channels, gated) for name in channels.shapes]
+    return [
+        _term(
+            work.tensor or work.module, work.count, (*_dimensions(channels, work.tensor), *work.rows), channels, gated
+        )
+        for work in channels.work
+    ]
 
 
-def _term(name: str, tensor: str | None, shape: tuple[int, ...], gated: set[_Slot], *, count: int = 1) -> _Term:
-    slots = tuple((tensor, dim) for dim in range(len(shape)) if tensor is not None and (tensor, dim) in gated)
-    fixed = prod(size for dim, size in enumerate(shape) if (tensor, dim) not in gated)
-    return _Term(name, count * fixed, slots)
+def _dimensions(channels: Channels, tensor: str | None) -> tuple[_Slot, ...]:
+    return tuple((tensor, dim) for dim in range(len(channels.shapes[tensor]))) if tensor else ()
+
+
+def _term(name: str, count: int, slots: Sequence[_Slot], channels: Channels, gated: set[_Slot]) -> _Term:
+    fixed = prod(channels.shapes[tensor][dim] for tensor, dim in slots if (tensor, dim) not in gated)
+    return _Term(name, count * fixed, tuple(slot for slot in slots if slot in gated))
 
 
 def _matches(name: str, pattern: str) -> bool:

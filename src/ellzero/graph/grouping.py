@@ -3,13 +3,13 @@
 __all__ = ["gather"]
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
 from torch import nn
 
-from ellzero.graph.channels import Channels, Group, Index, Member, Role
+from ellzero.graph.channels import Channels, Group, Index, Member, Role, Work
 from ellzero.graph.labels import Labels, Vector
 from ellzero.graph.modules import Convolution
 from ellzero.graph.record import Recording
@@ -31,17 +31,55 @@ def gather(model: nn.Module, labels: Labels, recording: Recording, *, inputs: bo
         Channels; none is removable yet.
     """
     selectable = _selectable(model, labels)
+    parameters = {name for name, _ in model.named_parameters()}
+    shapes = {name: value.shape for name, value in recording.stored.items() if name in parameters}
     names: Counter[str] = Counter()
     groups = []
     for members, size, reason, from_input in _families(labels):
-        why = reason or _reason(members, size, from_input, inputs, selectable)
+        why = reason or _reason(members, size, from_input, inputs, selectable) or _fixed_reader(members, parameters)
         kind = "input" if from_input and not why else "channels"
         groups.append(Group(_name(members, from_input, names), size, members, kind, why))  # type: ignore[arg-type]
     if positions:
         groups += list(_positions(model, groups, selectable, names))
-    parameters = {name for name, _ in model.named_parameters()}
-    shapes = {name: value.shape for name, value in recording.stored.items() if name in parameters}
-    return Channels(tuple(groups), shapes, tuple(labels.work))
+    buffers = {name: value.shape for name, value in recording.stored.items() if name not in parameters}
+    return _counted(Channels(tuple(groups), shapes), labels.work, buffers)
+
+
+def _fixed_reader(members: tuple[Member, ...], parameters: set[str]) -> str:
+    fixed = [member.tensor for member in members if member.role == "reader" and member.tensor not in parameters]
+    return f"is read by {fixed[0]!r}, which is a buffer; make it a parameter to gate what it reads" if fixed else ""
+
+
+def _counted(channels: Channels, work: Iterable[Work], buffers: Mapping[str, tuple[int, ...]]) -> Channels:
+    """Add the multiply-adds; those of a buffer in terms of the parameters with the same channels.
+
+    Costs know the shapes of parameters only. A buffer's channels that no whole parameter shares are kept.
+    """
+    reasons: dict[str, str] = {}
+    found = []
+    for one in work:
+        rows, count = list(one.rows), one.count
+        for dim, size in enumerate(buffers.get(one.tensor or "", ())):
+            groups = [
+                group for group in channels.gated if any((m.tensor, m.dim) == (one.tensor, dim) for m in group.members)
+            ]
+            slots = [slot for group in groups for slot in _alike(group, size, channels.shapes)]
+            if len(groups) == 1 and slots:
+                rows.append(slots[0])
+            else:
+                count *= size
+                reasons |= {
+                    group.name: f"the multiply-adds of the buffer {one.tensor!r} cannot be counted" for group in groups
+                }
+        tensor = None if one.tensor in buffers else one.tensor
+        found.append(replace(one, tensor=tensor, count=count, rows=tuple(rows)))
+    return replace(channels.keeping(reasons), work=tuple(found))
+
+
+def _alike(group: Group, size: int, shapes: Mapping[str, tuple[int, ...]]) -> list[tuple[str, int]]:
+    """Whole dimensions of parameters that consist of the group, every channel as often as in one of this size."""
+    whole = [m for m in group.members if m.tensor in shapes and len(m.index) == shapes[m.tensor][m.dim] == size]
+    return [(member.tensor, member.dim) for member in whole]
 
 
 def _families(labels: Labels) -> Iterator[tuple[tuple[Member, ...], int, str, bool]]:

@@ -16,6 +16,8 @@ Vector: TypeAlias = NDArray[np.int64]
 Vectors: TypeAlias = dict[int, Vector]
 """The labels of a tensor: for each dimension that carries channels, one label per index."""
 
+FIXED = "meets values of fixed width that carry no channels"
+
 NONE = -1
 """The label of an index that carries no channel."""
 
@@ -49,11 +51,13 @@ class Labels:
     written: set[tuple[str, int]] = field(default_factory=set)
     work: list[Work] = field(default_factory=list)
     sizes: dict[str, int] = field(default_factory=dict)
+    widths: dict[tuple[str, int], int] = field(default_factory=dict)
 
     def allot(self, tensor: str, dim: int, size: int) -> Vector:
         """New labels for one dimension of a stored tensor, or of an input if `tensor` is empty."""
         self.slots.append((tensor, dim))
         self.starts.append(self.total)
+        self.widths[tensor, dim] = size
         self.total += size
         return np.arange(self.total - size, self.total, dtype=np.int64)
 
@@ -73,7 +77,7 @@ class Labels:
         self.pairs.append((one[both], other[both]))
         lonely = np.concatenate([one[(one != NONE) & (other == NONE)], other[(other != NONE) & (one == NONE)]])
         if lonely.size:
-            self.pin(lonely, "meets values of fixed width that carry no channels")
+            self.pin(lonely, FIXED)
 
     def pin(self, labels: Vector, reason: str) -> None:
         """Keep these channels, and say why."""
@@ -90,6 +94,14 @@ class Labels:
     def slot_of(self, labels: Vector) -> NDArray[np.int64]:
         """For each label the number of the stored dimension that owns it."""
         return np.searchsorted(np.asarray(self.starts), labels, side="right") - 1
+
+    def whole_slot(self, vector: Vector) -> tuple[str, int] | None:
+        """The stored dimension all of whose labels are in the vector, each equally often; none if it is not so."""
+        found, counts = np.unique(vector, return_counts=True)
+        slots = {self.slots[number] for number in np.unique(self.slot_of(found[found != NONE]))}
+        slot = slots.pop() if len(slots) == 1 else ("", 0)
+        whole = slot[0] in self.sizes and len(found) == self.widths[slot] and bool((counts == counts[0]).all())
+        return slot if whole and found[0] != NONE else None
 
     def classes(self) -> Vector:
         """For each label the smallest label of its channel."""

@@ -81,5 +81,8 @@ def _split(flat: Vector, sizes: list[int]) -> tuple[int, Vector] | None:
     varying = [dim for dim in range(block.ndim) if not (block == np.take(block, [0], axis=dim)).all()]
     if len(varying) > 1 or block.ndim == 0:
         return None
+    wide = [dim for dim in range(block.ndim) if sizes[dim] > 1]
+    if not varying and len(wide) > 1:  # one channel in many places: along which of them it lies is unknown
+        return None
     dim = varying[0] if varying else int(np.argmax(sizes))
     return dim, np.moveaxis(block, dim, 0).reshape(sizes[dim], -1)[:, 0].copy()

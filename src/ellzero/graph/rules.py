@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from ellzero.graph.contractions import CONTRACTIONS, meet
-from ellzero.graph.labels import NONE, Labels, Vector, Vectors
+from ellzero.graph.labels import FIXED, NONE, Labels, Vector, Vectors
 from ellzero.graph.record import Call, Value
 from ellzero.graph.reshape import reshape
 
@@ -25,7 +25,7 @@ def apply_rule(labels: Labels, call: Call) -> None:
         call: the operation.
     """
     name = str(call.op.overloadpacket)
-    is_question = not call.targets and name != "aten._local_scalar_dense"  # asks for a size or a device, not for values
+    is_question = name.startswith(("prim.", "aten.sym_"))  # asks for a size or a device, not for values
     if is_question or not any(labels.of(value) for value in call.sources):
         return
     if name in _RULES:
@@ -40,16 +40,7 @@ def apply_rule(labels: Labels, call: Call) -> None:
 def _pointwise(labels: Labels, call: Call) -> None:
     """Values that meet element by element are one channel."""
     for out in call.targets:
-        vectors: Vectors = {}
-        operands = [value for value in call.sources if value.number != out.number]
-        if out in call.sources:  # in place: what the target carried, it goes on carrying
-            vectors = dict(labels.of(out))
-            fresh = {dim for value in operands for dim in meet(labels, {}, out.shape, value)} - set(vectors)
-            if fresh:
-                labels.pin_all(operands, "is written in place into values that carry no channels")
-        for value in operands:
-            vectors = meet(labels, vectors, out.shape, value)
-        labels.put(out, vectors)
+        labels.put(out, meet(labels, out.shape, call.sources))
 
 
 def _same(labels: Labels, call: Call) -> None:
@@ -58,10 +49,19 @@ def _same(labels: Labels, call: Call) -> None:
     labels.put(call.targets[0], labels.of(call.sources[0]), origin=origin)
 
 
+def _like(labels: Labels, call: Call) -> None:
+    """The result is as wide as the first operand, but holds other numbers."""
+    labels.put(call.targets[0], labels.of(call.sources[0]))
+
+
+def _new(labels: Labels, call: Call) -> None:
+    """The result has nothing of the operand but its type."""
+
+
 def _copy(labels: Labels, call: Call) -> None:
     target, source = call.sources
     if labels.of(target):
-        labels.put(call.targets[0], meet(labels, labels.of(target), target.shape, source))
+        labels.put(call.targets[0], meet(labels, target.shape, [target, source]))
     else:
         labels.pin_all([source], "is written in place into values that carry no channels")
 
@@ -80,7 +80,10 @@ def _move(labels: Labels, call: Call) -> None:
             if found is None or sorted(found[1]) != sorted(vector):
                 labels.pin(vector, f"is cut at fixed places by {_short(call)}")
             else:
-                labels.put(out, labels.of(out) | {found[0]: found[1]}, origin=origin)
+                known = labels.of(out)
+                if found[0] in known:
+                    labels.unite(known[found[0]], found[1])
+                labels.put(out, {found[0]: found[1]} | known, origin=origin)
 
 
 def _varying(tensor: torch.Tensor) -> tuple[int, Vector] | None:
@@ -131,6 +134,8 @@ def _batch_norm(labels: Labels, call: Call) -> None:
             labels.pin_all([value], "normalises values that carry no channels")
         elif 0 in labels.of(value):
             labels.unite(channels, labels.of(value)[0])
+        elif math.prod(value.shape) > 1:
+            labels.pin(channels, FIXED)
     labels.put(out, labels.of(source))
 
 
@@ -163,15 +168,21 @@ def _padded(call: Call, value: Value) -> Iterable[int]:
 
 
 def _named(call: Call, value: Value) -> Iterable[int]:
-    """The dimensions given as second argument; all if there is none."""
-    dims = call.args[1] if len(call.args) > 1 else call.kwargs.get("dim")
+    """The dimensions given as argument `dim`; all if there is none."""
+    places = {argument.name: place for place, argument in enumerate(call.op._schema.arguments)}
+    if "dim" not in places:
+        return range(len(value.shape))
+    place = places["dim"]
+    default = call.kwargs.get("dim", call.op._schema.arguments[place].default_value)
+    dims = call.args[place] if len(call.args) > place else default
     if isinstance(dims, int):
         return [dims]
     return dims if isinstance(dims, (list, tuple)) and dims else range(len(value.shape))
 
 
 def _embedding(labels: Labels, call: Call) -> None:
-    weight, out = call.sources[0], call.targets[0]
+    (weight, *indices), out = call.sources, call.targets[0]
+    labels.pin_all(indices, "decides which rows of a table are read")
     vectors = labels.of(weight)
     if 0 in vectors:
         labels.pin(vectors[0], "rows are chosen by the data")
@@ -188,9 +199,9 @@ def _table(names: str, rule: Rule) -> dict[str, Rule]:
     return {f"aten.{name}": rule for name in names.split()}
 
 
-_SAME = (
-    "clone detach alias contiguous _to_copy lift_fresh zeros_like ones_like full_like empty_like rand_like randn_like"
-)
+_LIKE = "zeros_like ones_like full_like empty_like rand_like randn_like"
+_NEW = "new_zeros new_ones new_full new_empty"
+_SAME = "clone detach alias contiguous _to_copy lift_fresh"
 _MOVE = (
     "permute transpose t unsqueeze squeeze expand slice select split split_with_sizes unbind repeat flip narrow"
     " unfold diagonal"
@@ -210,6 +221,8 @@ _REDUCE = (
 _RULES: Mapping[str, Rule] = MappingProxyType(
     dict(CONTRACTIONS)
     | _table(_SAME, _same)
+    | _table(_LIKE, _like)
+    | _table(_NEW, _new)
     | _table("copy_ copy", _copy)
     | _table(_MOVE, _move)
     | _table("view _unsafe_view reshape _reshape_alias", _view)
