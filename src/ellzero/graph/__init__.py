@@ -16,6 +16,7 @@ __all__ = [
     "Structure",
     "Target",
     "Work",
+    "check_fit",
     "count",
     "cut",
     "forward",
@@ -29,6 +30,7 @@ from ellzero.graph.channels import Channels, Group, Member, Work
 from ellzero.graph.cost import KINDS, Costs, Target
 from ellzero.graph.count import Count, count
 from ellzero.graph.cut import cut, kept_indices
+from ellzero.graph.fit import check_fit
 from ellzero.graph.layout import Layout, settle
 from ellzero.graph.modules import NoChannels, OnlyBias, Select
 from ellzero.graph.plan import Plan

@@ -49,12 +49,12 @@ def cut(
     Raises:
         SurgeryError: if a tensor that the layout names is missing or has another size.
     """
+    _check_sizes(model, layout)
     kept = kept_indices(layout, is_open)
     memo: dict[int, Any] = {}
     for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
         small = _shrink(name, tensor.detach(), kept, factors or {})
         memo[id(tensor)] = nn.Parameter(small, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else small
-    _check_names(model, kept)
     small_model: nn.Module = copy.deepcopy(model, memo)
     for module in list(small_model.modules()):
         stand_in = _correct(module)
@@ -72,11 +72,6 @@ def _shrink(name: str, tensor: Tensor, kept: Mapping[Slot, Tensor], factors: Map
         index = kept.get((name, dim))
         if index is None:
             continue
-        if len(index) and int(index[-1]) >= tensor.shape[dim]:
-            raise SurgeryError(
-                f"{name!r} has {tensor.shape[dim]} entries along dimension {dim}, but the plan keeps entry "
-                f"{int(index[-1])}; is it the same architecture?"
-            )
         index = index.to(tensor.device)
         if len(index) < tensor.shape[dim]:
             tensor = tensor.index_select(dim, index)
@@ -86,11 +81,17 @@ def _shrink(name: str, tensor: Tensor, kept: Mapping[Slot, Tensor], factors: Map
     return tensor.clone() if tensor is original else tensor
 
 
-def _check_names(model: nn.Module, kept: Mapping[Slot, Tensor]) -> None:
-    known = {name for name, _ in [*model.named_parameters(), *model.named_buffers()]}
-    for name, _ in kept:
-        if name not in known:
+def _check_sizes(model: nn.Module, layout: Layout) -> None:
+    tensors = dict([*model.named_parameters(), *model.named_buffers()])
+    for (name, dim), gates in layout.gates_of_slots().items():
+        if name not in tensors:
             raise SurgeryError(f"the network has no tensor {name!r}, which the plan cuts; is it the same architecture?")
+        size = tensors[name].shape[dim] if dim < tensors[name].dim() else 0
+        if size != len(gates):
+            raise SurgeryError(
+                f"{name!r} has {size} entries along dimension {dim}, but the plan is about {len(gates)}; "
+                "is it the same architecture?"
+            )
 
 
 def _correct(module: nn.Module) -> nn.Module | None:

@@ -41,7 +41,9 @@ class Layout:
         """
         groups = channels.gated
         if not groups:
-            raise TraceError(f"there is nothing to gate in this network; what was found:\n{channels or 'no channels'}")
+            raise TraceError(
+                f"there is nothing to gate in this network; what was found:\n{str(channels) or 'no channels'}"
+            )
         offsets = dict(zip([group.name for group in groups], _offsets(groups), strict=True))
         group = torch.repeat_interleave(torch.arange(len(groups)), torch.tensor([one.size for one in groups]))
         parent = torch.full_like(group, len(group))

@@ -1,6 +1,6 @@
 """Run a network once on tensors without data and write down every operation."""
 
-__all__ = ["Call", "Example", "Recording", "Run", "Value", "forward", "on_shadow", "record", "shadow"]
+__all__ = ["Call", "Example", "Recording", "Run", "Value", "forward", "on_shadow", "plain_outputs", "record", "shadow"]
 
 import copy
 from collections.abc import Callable, Iterator, Mapping
@@ -144,13 +144,25 @@ def on_shadow(model: nn.Module, example: Example, action: Callable[[nn.Module, R
             return forward(network, fake)
 
     def run_with_data(network: Callable[..., Any]) -> Any:
-        with torch.no_grad():
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
             return forward(network, example)
 
+    with _without_fused_layers():
+        try:
+            return action(shadow(model, mode), run_without_data)
+        except _NEEDS_DATA:
+            return action(copy.deepcopy(model).eval(), run_with_data)
+
+
+@contextmanager
+def _without_fused_layers() -> Iterator[None]:
+    """In evaluation mode a Transformer layer may be one operation, which neither counters nor rules look into."""
+    before = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
     try:
-        return action(shadow(model, mode), run_without_data)
-    except _NEEDS_DATA:
-        return action(copy.deepcopy(model).eval(), run_with_data)
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(before)
 
 
 def _record(model: nn.Module, run: Run) -> Recording:
@@ -175,13 +187,13 @@ def _record(model: nn.Module, run: Run) -> Recording:
                 f"the forward pass failed in {where!r} on an example of shape {shapes}: {error}; "
                 "give an example that the network accepts"
             ) from error
-    outputs = [recorder.value(leaf) for leaf in tree_flatten(_plain(output))[0] if isinstance(leaf, Tensor)]
+    outputs = [recorder.value(leaf) for leaf in tree_flatten(plain_outputs(output))[0] if isinstance(leaf, Tensor)]
     if not outputs:
         raise TraceError(f"the forward pass returned {type(output).__name__} without any tensor in it")
     return Recording(tuple(recorder.calls), tuple(inputs), tuple(outputs), stored)
 
 
-def _plain(output: Any) -> Any:
+def plain_outputs(output: Any) -> Any:
     """Objects that hold tensors as attributes (dataclasses of outputs) as a mapping."""
     return vars(output) if hasattr(output, "__dict__") and not isinstance(output, (Tensor, Mapping)) else output
 

@@ -1,4 +1,4 @@
-"""Trace a network: run it on labels, gather the channels, and make sure that it runs when they are cut."""
+"""Trace a network: run it on labels, gather the channels, and prove that it computes the same when they are cut."""
 
 __all__ = ["trace"]
 
@@ -9,7 +9,7 @@ from torch import nn
 
 from ellzero.errors import nearest
 from ellzero.graph.channels import Channels
-from ellzero.graph.confirm import confirm
+from ellzero.graph.fit import prove
 from ellzero.graph.grouping import gather
 from ellzero.graph.labels import Labels
 from ellzero.graph.record import Example, Recording, record
@@ -59,7 +59,7 @@ def trace(
     labels = _run(recording, keep, inputs)
     channels = gather(model, labels, recording, inputs=inputs, positions=positions)
     channels = mark_removable(channels, labels, recording)
-    return confirm(model, example, channels)
+    return prove(model, example, channels)
 
 
 def _run(recording: Recording, keep: Sequence[str], inputs: bool) -> Labels:
@@ -86,6 +86,8 @@ def _named(name: str, pattern: str) -> bool:
 
 
 def _check_keep(model: nn.Module, keep: Sequence[str]) -> None:
+    if isinstance(keep, str):
+        raise ValueError(f"keep is a list of names, got the string {keep!r}; write keep=[{keep!r}]")
     names = [name for name, _ in [*model.named_parameters(), *model.named_buffers()]]
     for pattern in keep:
         if not any(_named(name, pattern) for name in names):

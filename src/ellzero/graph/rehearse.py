@@ -1,0 +1,149 @@
+"""Cut a copy of the network that has random numbers in it, and hold it against the same copy with masked weights."""
+
+__all__ = ["rehearse"]
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.utils._pytree import tree_flatten, tree_map
+
+from ellzero.graph.channels import Channels
+from ellzero.graph.confirm import weed_out
+from ellzero.graph.cut import cut, kept_indices
+from ellzero.graph.layout import Layout, settle
+from ellzero.graph.record import Example, forward, plain_outputs
+
+_LARGEST = 2**27
+"""Networks of more parameters are not rehearsed: the copy in float64 would take more than a gigabyte."""
+
+_RELATIVE, _ABSOLUTE = 1e-5, 1e-9
+"""Far above the rounding of float64, and of float32 within a network that insists on it."""
+
+
+def rehearse(model: nn.Module, example: Example, channels: Channels) -> Channels:
+    """Keep every group whose removal changes what the network computes, even where all its shapes agree.
+
+    This finds what labels cannot see: a width that the forward pass uses as a number (`x / x.shape[1]`), say. A random
+    half of all channels is cut at once; only if the outputs differ are the groups tried one after the other. Networks
+    without data (fake or meta tensors), or too large for a copy in float64, are not rehearsed.
+
+    Args:
+        model: any module; it is not changed.
+        example: its inputs; floating ones are replaced by random ones.
+        channels: what was traced.
+
+    Returns:
+        The channels; groups that cannot be cut carry the reason.
+    """
+    parameters = list(model.parameters())
+    small = sum(parameter.numel() for parameter in parameters) <= _LARGEST
+    if not channels.gated or not small or any(parameter.is_meta for parameter in parameters):
+        return channels
+    rehearsal = _Rehearsal.of(model, example, channels)
+    if rehearsal is None:
+        return channels
+    failed = weed_out([group.name for group in channels.gated], rehearsal.failure)
+    return channels.keeping({name: f"cutting it changes what is computed: {why}" for name, why in failed.items()})
+
+
+class _Rehearsal:
+    """A network with inputs, and what its gates would do to it."""
+
+    def __init__(self, model: nn.Module, example: Example, channels: Channels) -> None:
+        self.model, self.example = model, example
+        self.layout = Layout.of(channels)
+        readers = ((m.tensor, m.dim) for group in channels.gated for m in group.members if m.role == "reader")
+        self.readers = sorted(set(readers))
+        self.tensors = dict(model.named_parameters())
+
+    @classmethod
+    def of(cls, model: nn.Module, example: Example, channels: Channels) -> "_Rehearsal | None":
+        """In float64 with random numbers, or else as the network is; none if it does not run on real data at all."""
+        for prepare in (_random_copy, _plain_copy):
+            try:
+                rehearsal = cls(*prepare(model, example), channels)
+                if all(bool(leaf.isfinite().all()) for leaf in rehearsal.masked({}) if leaf.is_floating_point()):
+                    return rehearsal
+            except Exception:  # whatever the user's forward raises on such data
+                continue
+        return None
+
+    def failure(self, names: list[str]) -> str:
+        """What goes wrong when a random half of these groups is shut; empty if nothing does."""
+        is_open = torch.ones(self.layout.num_gates, dtype=torch.bool)
+        scores = torch.rand(len(is_open), generator=torch.Generator().manual_seed(0))
+        for number, (group, place) in enumerate(self.layout.slices()):
+            if group.name in names:
+                share = 1.0 if group.removable and number % 3 == 1 else 0.5
+                is_open[place] = scores[place] > scores[place].quantile(share)
+        is_open = settle(self.layout, scores, is_open)
+        expected = self.masked(kept_indices(self.layout, is_open))
+        try:
+            found = _run(cut(self.model, self.layout, is_open), self.example)
+        except Exception as error:  # whatever the user's forward raises
+            return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        different = [_difference(want, have) for want, have in zip(expected, found, strict=True)]
+        return "the outputs differ; perhaps the forward pass uses its width as a number" if any(different) else ""
+
+    def masked(self, kept: Mapping[tuple[str, int], Tensor]) -> list[Tensor]:
+        """The outputs when everything that is not kept is multiplied by zero where it is read."""
+        tensors: dict[str, Tensor] = {}
+        for name, dim in self.readers if kept else ():
+            weight = tensors.get(name, self.tensors[name].detach())
+            mask = weight.new_zeros(weight.shape[dim])
+            mask[kept[name, dim].to(mask.device)] = 1
+            tensors[name] = weight * mask.view(-1, *[1] * (weight.dim() - dim - 1))
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            return functional_call(self.model, tensors, args, kwargs)
+
+        return _run(call, self.example)
+
+
+def _run(network: Any, example: Example) -> list[Tensor]:
+    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        output = forward(network, example)
+    return [leaf for leaf in tree_flatten(plain_outputs(output))[0] if isinstance(leaf, Tensor)]
+
+
+def _difference(want: Tensor, have: Tensor) -> bool:
+    if want.shape != have.shape or not want.is_floating_point():
+        return want.shape != have.shape or bool((want != have).any())
+    if not want.numel() or not bool(want.isfinite().all()):
+        return False
+    allowed = _RELATIVE * float(want.abs().max()) + _ABSOLUTE
+    return not float((want - have).abs().max()) <= allowed
+
+
+def _plain_copy(model: nn.Module, example: Example) -> tuple[nn.Module, Example]:
+    return copy.deepcopy(model).eval(), example
+
+
+def _random_copy(model: nn.Module, example: Example) -> tuple[nn.Module, Example]:
+    """In float64, so that weights that start at zero, or a blank example, hide nothing."""
+    twin = copy.deepcopy(model).double().eval()
+    generator = torch.Generator().manual_seed(0)
+
+    def noise(tensor: Tensor) -> Tensor:
+        return torch.randn(tensor.shape, generator=generator, dtype=torch.float64).to(tensor.device)
+
+    with torch.no_grad():
+        for parameter in twin.parameters():
+            if parameter.is_floating_point():
+                fan_in = max(1, parameter[:1].numel()) if parameter.dim() else 1
+                parameter.add_(noise(parameter), alpha=0.3 * fan_in**-0.5)
+        for module in twin.modules():
+            if isinstance(module, nn.modules.batchnorm._NormBase) and module.running_mean is not None:
+                module.running_mean.add_(noise(module.running_mean), alpha=0.3)
+                module.running_var.mul_(noise(module.running_mean).abs() + 0.5)  # type: ignore[union-attr]
+
+    def vary(leaf: object) -> object:
+        is_real = isinstance(leaf, Tensor) and leaf.is_floating_point()
+        return noise(leaf) if is_real else leaf  # type: ignore[arg-type]
+
+    return twin, tree_map(vary, example)
