@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from ellzero.errors import NonFiniteError
 from ellzero.gates.mask import Mask, attach, detach_all
 from ellzero.gates.vector import GateVector
-from ellzero.graph import Channels, Example, Layout, Plan, trace
+from ellzero.graph import Channels, Example, Layout, Plan, check_fit, trace
 from ellzero.noise import counters, uniform
 
 FRESH, FRESH_POSITION, PRETRAINED = 0.0, 2.0, 4.6
@@ -33,7 +33,7 @@ class Gated(nn.Module):
         model: any module. It is wrapped, not copied: its readers' weights are parametrized in place.
         example: what it is called with: a tensor (batch first), a tuple of positional or a mapping of keyword
             arguments.
-        channels: what can be gated, if not what `trace` finds.
+        channels: what can be gated, if not what `trace` finds; refused if it does not fit the network.
         inputs: whether input features can be gated.
         positions: whether flattened positions can be gated one by one.
         keep: names of modules or tensors whose channels are kept whole; `*` stands for anything.
@@ -43,9 +43,9 @@ class Gated(nn.Module):
         seed: of the gates' noise and of the spread of 0.01 nats around the start.
 
     Raises:
-        TraceError: if the network does not run on the example or there is nothing to gate.
+        TraceError: if the network does not run on the example, there is nothing to gate, or the channels do not fit.
         NonFiniteError: if a weight is NaN or infinite.
-        ValueError: if `keep` names nothing, or `log_odds` is not finite.
+        ValueError: if `keep` names nothing, `log_odds` is not finite, or the network is gated already.
 
     Source:
         Louizos, Welling & Kingma (2018), https://arxiv.org/abs/1712.01312
@@ -76,9 +76,12 @@ class Gated(nn.Module):
         if log_odds is not None and not math.isfinite(log_odds):
             raise ValueError(f"gates must start at a finite log-odds, got {log_odds}; leave it out for the default")
         _check_finite(model)
-        channels = (
-            trace(model, example, inputs=inputs, positions=positions, keep=keep) if channels is None else channels
-        )
+        if any(isinstance(module, Mask) for module in model.modules()):
+            raise ValueError("this network has gates already; use the Gated that made them, or prune it first")
+        if channels is None:
+            channels = trace(model, example, inputs=inputs, positions=positions, keep=keep)
+        else:
+            check_fit(model, example, channels)
         layout = Layout.of(channels)
         self.example = example
         device = next(model.parameters()).device
@@ -100,10 +103,7 @@ class Gated(nn.Module):
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Call the network with its gates: new ones in training, their medians in evaluation."""
-        if self.gates.training:
-            self.gates.advance(step=False)
-        with self.gates.drawn_once():
-            return self.model(*args, **kwargs)
+        return self.gates.draw(self.model, args, kwargs)
 
     @property
     def log_odds(self) -> nn.Parameter:
@@ -178,3 +178,6 @@ def _check_finite(model: nn.Module) -> None:
     for name, parameter in model.named_parameters():
         if not parameter.is_meta and parameter.is_floating_point() and not bool(parameter.isfinite().all()):
             raise NonFiniteError(f"the weight {name!r} holds NaN or infinite numbers; load a sound checkpoint first")
+    for name, buffer in model.named_buffers():  # an attention mask may well be infinite
+        if not buffer.is_meta and buffer.is_floating_point() and bool(buffer.isnan().any()):
+            raise NonFiniteError(f"the buffer {name!r} holds NaN; load a sound checkpoint first")

@@ -2,17 +2,29 @@
 
 __all__ = ["GateVector"]
 
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_flatten
 
 from ellzero.distributions import median, prob_open, sample
 from ellzero.graph import Layout, settle
 from ellzero.noise import advance, counters, uniform
 
 Slot = tuple[str, int]
+
+
+@dataclass(frozen=True)
+class _Draw:
+    """What one forward drew; alive as long as its outputs can be differentiated."""
+
+    counters: Tensor
+    masks: tuple[Tensor, ...]
 
 
 class GateVector(nn.Module):
@@ -43,6 +55,7 @@ class GateVector(nn.Module):
         self._in_order = not layout.has_parents and torch.equal(gate_of, in_order)
         self._drawn: tuple[Tensor, ...] | None = None
         self._planned: Tensor | None = None
+        self._replayed: weakref.ref[_Draw] | None = None
 
     def prob_open(self) -> Tensor:
         """Probability that each gate is open, differentiable, shape `(gates,)`."""
@@ -59,7 +72,8 @@ class GateVector(nn.Module):
         In evaluation a gate that is shut by the median but must stay open is one.
         """
         if self.training and self._planned is None:
-            return sample(self.log_odds, uniform(self.counters, self.layout.num_gates))
+            draw = self._replay()
+            return sample(self.log_odds, uniform(draw.counters if draw else self.counters, self.layout.num_gates))
         log_odds = self.log_odds.detach() if self._planned is not None else self.log_odds
         is_open = self.is_open() if self._planned is None else self._planned.to(log_odds.device)
         middle = median(log_odds)
@@ -69,6 +83,11 @@ class GateVector(nn.Module):
         """What multiplies each masked dimension: one vector per slot, ones where nothing is gated."""
         if self._drawn is not None:
             return self._drawn
+        if (draw := self._replay()) is not None:
+            return draw.masks
+        return self._masks()
+
+    def _masks(self) -> tuple[Tensor, ...]:
         values = self.values()
         if self._in_order:
             return values.split(self.sizes)
@@ -77,14 +96,38 @@ class GateVector(nn.Module):
             extended = torch.cat([values * extended.index_select(0, self.parent), values.new_ones(1)])
         return extended.index_select(0, self.gate_of).split(self.sizes)
 
-    @contextmanager
-    def drawn_once(self) -> Iterator[None]:
-        """Within it, all masks share one evaluation of the gates."""
-        self._drawn = self.masks()
+    def draw(self, network: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+        """Call the network with one evaluation of the gates: new noise in training, unless it is a recomputation.
+
+        Activation checkpointing runs parts of the network again during the backward pass. They must meet the gates of
+        their own forward, and not those of the latest: the gradient of its output, which arrives first, says which.
+        """
+        if self.training and self._replay() is None:
+            self.advance(step=False)
+        self._drawn = masks = self._masks()
         try:
-            yield
+            output = network(*args, **kwargs)
         finally:
             self._drawn = None
+        if torch.is_grad_enabled() and not torch.compiler.is_compiling() and not _is_backward():
+            self._announce(output, _Draw(self.counters.clone(), masks))
+        return output
+
+    def _announce(self, output: Any, draw: _Draw) -> None:
+        """Replay this draw once the backward pass reaches the output."""
+
+        def arrive(_: Tensor) -> None:
+            self._replayed = weakref.ref(draw)
+
+        for leaf in tree_flatten(vars(output) if _is_record(output) else output)[0]:
+            if isinstance(leaf, Tensor) and leaf.grad_fn is not None:
+                leaf.register_hook(arrive)
+
+    def _replay(self) -> _Draw | None:
+        """The draw that a recomputation must use; none outside of a backward pass."""
+        if torch.compiler.is_compiling() or self._replayed is None or not _is_backward():
+            return None
+        return self._replayed()
 
     @contextmanager
     def planned(self, is_open: Tensor) -> Iterator[None]:
@@ -108,3 +151,12 @@ class GateVector(nn.Module):
 
         super()._apply(move, recurse)  # type: ignore[no-untyped-call]
         return self
+
+
+def _is_backward() -> bool:
+    """Whether a backward pass is running in this thread: what is computed now is a recomputation."""
+    return torch._C._current_graph_task_id() != -1
+
+
+def _is_record(output: Any) -> bool:
+    return hasattr(output, "__dict__") and not isinstance(output, (Tensor, dict, tuple, list))
