@@ -92,6 +92,7 @@ def prune(
           (2): Linear(in_features=2, out_features=2, bias=True)
         )
     """
+    network = _module(gated)
     if budget is not None and plan is not None:
         raise SurgeryError("a budget decides on a plan itself; give prune(...) either a budget or a plan, not both")
     num_shut = 0
@@ -103,7 +104,7 @@ def prune(
     small = cut(gated.bare(), gated.layout, is_open, factors=gated.factors(plan))
     inputs = like(gated.example if example is None else example, small)
     with gated.planned(plan):
-        difference = compare(_module(gated), small, inputs)
+        difference = compare(network, small, inputs)
     if num_shut:
         _LOG.info("%d gates that training had left open were shut to keep the budget", num_shut)
     plan = Plan.of(gated.layout, is_open)
@@ -112,6 +113,6 @@ def prune(
 
 
 def _module(gated: PrunableNetwork) -> nn.Module:
-    if not isinstance(gated, nn.Module):
+    if not isinstance(gated, nn.Module) or not hasattr(gated, "factors"):
         raise SurgeryError(f"prune needs a gated network, got {type(gated).__name__}; wrap it: Gated(model, example)")
     return gated

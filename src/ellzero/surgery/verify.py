@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_flatten, tree_map
 
-from ellzero.errors import SurgeryError
+from ellzero.errors import NonFiniteError, SurgeryError
 from ellzero.graph import Example, forward
 
 _UNITS = 2**12
@@ -59,6 +59,7 @@ def compare(one: nn.Module, other: nn.Module, example: Example) -> float:
     Raises:
         SurgeryError: if a difference is more than rounding (4096 units in the last place of the largest output), or a
             network does not run.
+        NonFiniteError: if the reference returns NaN.
     """
     with evaluating(one, other):
         expected = _tensors(forward(one, example))
@@ -77,8 +78,7 @@ def compare(one: nn.Module, other: nn.Module, example: Example) -> float:
         elif not want.numel():
             continue
         else:
-            difference = float((want - have).abs().max())
-            allowed = _UNITS * torch.finfo(want.dtype).eps * max(1.0, float(want.abs().max()))
+            difference, allowed = _distance(want, have), _allowed(want)
         if not difference <= allowed:
             raise SurgeryError(
                 f"the cut network differs from the gated one by {difference:.3g}, more than the {allowed:.3g} that "
@@ -87,6 +87,18 @@ def compare(one: nn.Module, other: nn.Module, example: Example) -> float:
             )
         largest = max(largest, difference)
     return largest
+
+
+def _distance(want: Tensor, have: Tensor) -> float:
+    """The largest difference; equal infinities (masked logits) do not differ."""
+    return float(torch.where(want == have, 0.0, (want - have).abs()).max())
+
+
+def _allowed(want: Tensor) -> float:
+    if bool(want.isnan().any()):
+        raise NonFiniteError("the gated network returns NaN on the example; look for NaN in its weights or the example")
+    finite = want[want.isfinite()].abs()
+    return _UNITS * torch.finfo(want.dtype).eps * max(1.0, float(finite.max()) if finite.numel() else 0.0)
 
 
 def _tensors(output: object) -> list[Tensor]:
