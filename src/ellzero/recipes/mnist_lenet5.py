@@ -20,6 +20,7 @@ class Lenet5Settings(Settings):
 
     budget: Mapping[str, float] = field(default_factory=lambda: {"params": 0.1})
     epochs: int = 30
+    gate_lr: float = 6e-3
 
 
 def build() -> nn.Module:
