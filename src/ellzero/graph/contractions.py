@@ -163,13 +163,13 @@ def _convolution(labels: Labels, call: Call) -> None:
 def _depthwise(labels: Labels, channels: Vector | None, weight: Value, transposed: bool) -> Vector | None:
     """Each channel goes its own way: input and output are the same channel."""
     outputs = labels.of(weight).get(0)
-    if outputs is None or channels is None or (transposed and weight.shape[1] > 1):
+    if outputs is None or channels is None:
         labels.pin_all([weight], "a grouped convolution of values that carry no channels")
         if channels is not None:
-            labels.pin(channels, "a transposed convolution that widens each channel")
+            labels.pin(channels, "is read by a computed or repeated weight")
         return None if transposed else outputs
     labels.unite(np.repeat(channels, len(outputs) // len(channels)), outputs)
-    return outputs
+    return np.repeat(outputs, weight.shape[1]) if transposed else outputs
 
 
 def _grouped(

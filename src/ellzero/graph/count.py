@@ -1,14 +1,17 @@
 """True sizes of any module: parameters and multiply-adds."""
 
-__all__ = ["Count", "count"]
+__all__ = ["Count", "count", "multiply_adds_of"]
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils._pytree import tree_map
+from torch.utils.flop_counter import FlopCounterMode, flop_registry, sdpa_flop_count
 
-from ellzero.graph.record import Example, Run, on_shadow
+from ellzero.graph.record import Call, Example, Run, Value, on_shadow
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,7 @@ def count(model: nn.Module, example: Example) -> Count:
         >>> count(nn.Linear(3, 4), torch.zeros(1, 3))
         Count(params=16, macs=12)
     """
-    counter = FlopCounterMode(display=False)
+    counter = FlopCounterMode(display=False, custom_mapping={_CPU_ATTENTION: _attention})
 
     def counted(copy: nn.Module, run: Run) -> None:
         copy.requires_grad_(False)
@@ -56,3 +59,22 @@ def count(model: nn.Module, example: Example) -> Count:
 
     on_shadow(model, example, counted)
     return Count(sum(parameter.numel() for parameter in model.parameters()), counter.get_total_flops() // 2)
+
+
+def multiply_adds_of(call: Call) -> int:
+    """The multiply-adds of one recorded operation, as `count` counts them; none if it does no linear algebra."""
+    packet = call.op.overloadpacket
+    args, kwargs, results = tree_map(
+        lambda leaf: torch.Size(leaf.shape) if isinstance(leaf, Value) else leaf, (call.args, call.kwargs, call.results)
+    )
+    if packet is _CPU_ATTENTION:
+        return _attention(*args) // 2
+    return int(flop_registry[packet](*args, **kwargs, out_val=results)) // 2 if packet in flop_registry else 0
+
+
+def _attention(query: Sequence[int], key: Sequence[int], value: Sequence[int], *_: Any, **__: Any) -> int:
+    return int(sdpa_flop_count(query, key, value))
+
+
+_CPU_ATTENTION = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
+"""Not counted by PyTorch up to 2.13."""

@@ -58,19 +58,18 @@ def _counted(channels: Channels, work: Iterable[Work], buffers: Mapping[str, tup
     reasons: dict[str, str] = {}
     found = []
     for one in work:
-        rows, count = list(one.rows), one.count
-        for dim, size in enumerate(buffers.get(one.tensor or "", ())):
-            groups = [
-                group for group in channels.gated if any((m.tensor, m.dim) == (one.tensor, dim) for m in group.members)
-            ]
+        own = one.tensor or ""
+        of_buffer = [(own, dim) for dim in range(len(buffers.get(own, ())))]
+        rows, count = [slot for slot in one.rows if slot[0] not in buffers], one.count
+        for name, dim in (*of_buffer, *(slot for slot in one.rows if slot[0] in buffers)):
+            size = buffers[name][dim]
+            groups = [g for g in channels.gated if any((m.tensor, m.dim) == (name, dim) for m in g.members)]
             slots = [slot for group in groups for slot in _alike(group, size, channels.shapes)]
             if len(groups) == 1 and slots:
                 rows.append(slots[0])
             else:
                 count *= size
-                reasons |= {
-                    group.name: f"the multiply-adds of the buffer {one.tensor!r} cannot be counted" for group in groups
-                }
+                reasons |= {g.name: f"the multiply-adds of the buffer {name!r} cannot be counted" for g in groups}
         tensor = None if one.tensor in buffers else one.tensor
         found.append(replace(one, tensor=tensor, count=count, rows=tuple(rows)))
     return replace(channels.keeping(reasons), work=tuple(found))

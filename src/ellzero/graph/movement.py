@@ -1,0 +1,144 @@
+"""Rules for operations that copy, view or rearrange values: labels move along with them."""
+
+__all__ = ["MOVEMENTS", "short"]
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+import numpy as np
+import torch
+
+from ellzero.graph.contractions import meet
+from ellzero.graph.labels import Labels, Vector
+from ellzero.graph.record import Call
+from ellzero.graph.reshape import reshape
+
+Rule = Callable[[Labels, Call], None]
+
+
+def short(call: Call) -> str:
+    """The name of the operation, for messages."""
+    return str(call.op.overloadpacket).removeprefix("aten.")
+
+
+def _same(labels: Labels, call: Call) -> None:
+    """The result is the first operand."""
+    origin = labels.origin.get(call.sources[0].number)
+    labels.put(call.targets[0], labels.of(call.sources[0]), origin=origin)
+
+
+def _like(labels: Labels, call: Call) -> None:
+    """The result is as wide as the first operand, but holds other numbers."""
+    labels.put(call.targets[0], labels.of(call.sources[0]))
+
+
+def _new(labels: Labels, call: Call) -> None:
+    """The result has nothing of the operand but its type."""
+
+
+def _copy(labels: Labels, call: Call) -> None:
+    target, source = call.sources
+    if labels.of(target):
+        labels.put(call.targets[0], meet(labels, target.shape, [target, source]))
+    else:
+        labels.pin_all([source], "is written in place into values that carry no channels")
+
+
+def _move(labels: Labels, call: Call) -> None:
+    """Pure movement: apply the operation itself to the labels."""
+    source = call.sources[0]
+    origin = labels.origin.get(source.number)
+    for dim, vector in labels.of(source).items():
+        shape = [1] * len(source.shape)
+        shape[dim] = len(vector)
+        spread = torch.from_numpy(vector).view(shape).expand(source.shape)
+        moved = call.op(spread, *call.args[1:], **call.kwargs)
+        for out, tensor in zip(call.targets, moved if isinstance(moved, (list, tuple)) else [moved], strict=True):
+            found = _varying(tensor)
+            if found is None or sorted(found[1]) != sorted(vector):
+                labels.pin(vector, f"is cut at fixed places by {short(call)}")
+            else:
+                known = labels.of(out)
+                if found[0] in known:
+                    labels.unite(known[found[0]], found[1])
+                labels.put(out, {found[0]: found[1]} | known, origin=origin)
+
+
+def _varying(tensor: torch.Tensor) -> tuple[int, Vector] | None:
+    """The one dimension along which labels differ, and the labels along it."""
+    dims = [dim for dim in range(tensor.dim()) if tensor.stride(dim) != 0 and tensor.shape[dim] > 1]
+    if len(dims) != 1:
+        return None
+    index = [slice(None) if dim == dims[0] else 0 for dim in range(tensor.dim())]
+    return dims[0], tensor[tuple(index)].numpy().copy()
+
+
+def _view(labels: Labels, call: Call) -> None:
+    source, out = call.sources[0], call.targets[0]
+    vectors = reshape(labels, labels.of(source), source.shape, out.shape)
+    labels.put(out, vectors, origin=labels.origin.get(source.number))
+
+
+def _flip(labels: Labels, call: Call) -> None:
+    source, out = call.sources[0], call.targets[0]
+    flipped = {dim % len(source.shape) for dim in call.args[1]}
+    vectors = {dim: found[::-1].copy() if dim in flipped else found for dim, found in labels.of(source).items()}
+    labels.put(out, vectors, origin=labels.origin.get(source.number))
+
+
+def _repeat(labels: Labels, call: Call) -> None:
+    """Copies one after the other: a channel is in several places."""
+    source, out = call.sources[0], call.targets[0]
+    times, shift = call.args[1], len(call.args[1]) - len(source.shape)
+    vectors = {dim + shift: np.tile(found, times[dim + shift]) for dim, found in labels.of(source).items()}
+    labels.put(out, vectors, origin=labels.origin.get(source.number))
+
+
+def _pixel_shuffle(labels: Labels, call: Call) -> None:
+    """The channels that become neighbouring pixels of one channel go together."""
+    source, out = call.sources[0], call.targets[0]
+    channel_dim = len(source.shape) - 3
+    vectors = dict(labels.of(source))
+    _pin_pixels(labels, call, channel_dim)
+    if channel_dim in vectors:
+        rows = vectors[channel_dim].reshape(out.shape[channel_dim], -1).T
+        for row in rows[1:]:
+            labels.unite(rows[0], row)
+        vectors[channel_dim] = rows[0].copy()
+    labels.put(out, {dim: found for dim, found in vectors.items() if dim <= channel_dim})
+
+
+def _pixel_unshuffle(labels: Labels, call: Call) -> None:
+    """Neighbouring pixels of a channel become channels that go together."""
+    source, out = call.sources[0], call.targets[0]
+    channel_dim = len(source.shape) - 3
+    _pin_pixels(labels, call, channel_dim)
+    vectors = {dim: found for dim, found in labels.of(source).items() if dim <= channel_dim}
+    if channel_dim in vectors:
+        vectors[channel_dim] = np.repeat(vectors[channel_dim], out.shape[channel_dim] // source.shape[channel_dim])
+    labels.put(out, vectors)
+
+
+def _pin_pixels(labels: Labels, call: Call, channel_dim: int) -> None:
+    for dim, found in labels.of(call.sources[0]).items():
+        if dim > channel_dim:
+            labels.pin(found, f"is split over two dimensions by {short(call)}")
+
+
+def _table(names: str, rule: Rule) -> dict[str, Rule]:
+    return {f"aten.{name}": rule for name in names.split()}
+
+
+MOVEMENTS: Mapping[str, Rule] = MappingProxyType(
+    _table("clone detach alias contiguous _to_copy lift_fresh", _same)
+    | _table("zeros_like ones_like full_like empty_like rand_like randn_like", _like)
+    | _table("new_zeros new_ones new_full new_empty", _new)
+    | _table("copy_ copy", _copy)
+    | _table("permute transpose t unsqueeze squeeze expand slice select split split_with_sizes unbind narrow", _move)
+    | _table("unfold diagonal", _move)
+    | _table("flip", _flip)
+    | _table("repeat", _repeat)
+    | _table("pixel_shuffle", _pixel_shuffle)
+    | _table("pixel_unshuffle", _pixel_unshuffle)
+    | _table("view _unsafe_view reshape _reshape_alias", _view)
+)
