@@ -52,6 +52,11 @@ class _Emptied(nn.Module):
         self.output_padding = convolution.output_padding
         self.transposed = convolution.transposed
 
+    def _shape(self, value: Tensor, channels: int) -> list[int]:
+        """The shape that comes out, with that many channels; there may be no batch."""
+        num = len(self.kernel_size)
+        return [*value.shape[: -num - 1], channels, *self._sizes(value.shape[-num:])]
+
     def _sizes(self, sizes: Sequence[int]) -> list[int]:
         """The positions that come out of these positions, in each spatial dimension."""
         if self.padding == "same":
@@ -77,7 +82,7 @@ class NoChannels(_Emptied):
 
     def forward(self, value: Tensor) -> Tensor:
         """Map `(batch, channels, *sizes)` to `(batch, 0, *new sizes)`."""
-        return value.new_zeros(value.shape[0], 0, *self._sizes(value.shape[2:]))
+        return value.new_zeros(self._shape(value, 0))
 
 
 class OnlyBias(_Emptied):
@@ -89,8 +94,6 @@ class OnlyBias(_Emptied):
         self.bias = convolution.bias
 
     def forward(self, value: Tensor) -> Tensor:
-        """Map `(batch, 0, *sizes)` to `(batch, out_channels, *new sizes)`."""
-        shape = (value.shape[0], self.out_channels, *self._sizes(value.shape[2:]))
-        if self.bias is None:
-            return value.new_zeros(shape)
-        return self.bias.view(-1, *[1] * (len(shape) - 2)).expand(shape).to(value.dtype)
+        """Map `(batch, 0, *sizes)` to `(batch, out_channels, *new sizes)`: a new tensor, fit for work in place."""
+        zeros = value.new_zeros(self._shape(value, self.out_channels))
+        return zeros if self.bias is None else zeros + self.bias.to(value.dtype).view(-1, *[1] * len(self.kernel_size))
