@@ -24,17 +24,18 @@ _RELATIVE, _ABSOLUTE = 1e-5, 1e-9
 """Far above the rounding of float64, and of float32 within a network that insists on it."""
 
 
-def rehearse(model: nn.Module, example: Example, channels: Channels) -> Channels:
+def rehearse(model: nn.Module, example: Example, channels: Channels, *, times: int = 1) -> Channels:
     """Keep every group whose removal changes what the network computes, even where all its shapes agree.
 
     This finds what labels cannot see: a width that the forward pass uses as a number (`x / x.shape[1]`), say. A random
-    half of all channels is cut at once; only if the outputs differ are the groups tried one after the other. Networks
-    without data (fake or meta tensors), or too large for a copy in float64, are not rehearsed.
+    half of all channels is cut at once, then the other; only if the outputs differ are groups tried one by one.
+    Networks without data (meta tensors), or too large for a copy in float64, are not rehearsed.
 
     Args:
         model: any module; it is not changed.
         example: its inputs; floating ones are replaced by random ones.
         channels: what was traced.
+        times: how often, each time with other numbers.
 
     Returns:
         The channels; groups that cannot be cut carry the reason.
@@ -43,11 +44,14 @@ def rehearse(model: nn.Module, example: Example, channels: Channels) -> Channels
     small = sum(parameter.numel() for parameter in parameters) <= _LARGEST
     if not channels.gated or not small or any(parameter.is_meta for parameter in parameters):
         return channels
-    rehearsal = _Rehearsal.of(model, example, channels)
-    if rehearsal is None:
-        return channels
-    failed = weed_out([group.name for group in channels.gated], rehearsal.failure)
-    return channels.keeping({name: f"cutting it changes what is computed: {why}" for name, why in failed.items()})
+    for seed in range(times):
+        rehearsal = _Rehearsal.of(model, example, channels, seed) if channels.gated else None
+        if rehearsal is None:
+            break
+        failed = weed_out([group.name for group in channels.gated], rehearsal.failure)
+        reasons = {name: f"cutting it changes what is computed: {why}" for name, why in failed.items()}
+        channels = channels.keeping(reasons)
+    return channels
 
 
 class _Rehearsal:
@@ -61,11 +65,11 @@ class _Rehearsal:
         self.tensors = dict(model.named_parameters())
 
     @classmethod
-    def of(cls, model: nn.Module, example: Example, channels: Channels) -> "_Rehearsal | None":
+    def of(cls, model: nn.Module, example: Example, channels: Channels, seed: int) -> "_Rehearsal | None":
         """In float64 with random numbers, or else as the network is; none if it does not run on real data at all."""
         for prepare in (_random_copy, _plain_copy):
             try:
-                rehearsal = cls(*prepare(model, example), channels)
+                rehearsal = cls(*prepare(model, example, seed), channels)
                 if all(bool(leaf.isfinite().all()) for leaf in rehearsal.masked({}) if leaf.is_floating_point()):
                     return rehearsal
             except Exception:  # whatever the user's forward raises on such data
@@ -73,14 +77,18 @@ class _Rehearsal:
         return None
 
     def failure(self, names: list[str]) -> str:
-        """What goes wrong when a random half of these groups is shut; empty if nothing does."""
-        is_open = torch.ones(self.layout.num_gates, dtype=torch.bool)
-        scores = torch.rand(len(is_open), generator=torch.Generator().manual_seed(0))
+        """What goes wrong when a random half of these groups is shut, or the other half; empty if nothing does."""
+        scores = torch.rand(self.layout.num_gates, generator=torch.Generator().manual_seed(0))
+        is_tried = torch.zeros(len(scores), dtype=torch.bool)
+        is_high = torch.zeros(len(scores), dtype=torch.bool)
         for number, (group, place) in enumerate(self.layout.slices()):
-            if group.name in names:
-                share = 1.0 if group.removable and number % 3 == 1 else 0.5
-                is_open[place] = scores[place] > scores[place].quantile(share)
-        is_open = settle(self.layout, scores, is_open)
+            is_tried[place] = group.name in names
+            share = 1.0 if group.removable and number % 3 == 1 else 0.5
+            is_high[place] = scores[place] > scores[place].quantile(share)
+        halves = (settle(self.layout, scores, half | ~is_tried) for half in (is_high, ~is_high))
+        return next(filter(None, map(self._failure_of, halves)), "")
+
+    def _failure_of(self, is_open: Tensor) -> str:
         expected = self.masked(kept_indices(self.layout, is_open))
         try:
             found = _run(cut(self.model, self.layout, is_open), self.example)
@@ -120,14 +128,14 @@ def _difference(want: Tensor, have: Tensor) -> bool:
     return not float((want - have).abs().max()) <= allowed
 
 
-def _plain_copy(model: nn.Module, example: Example) -> tuple[nn.Module, Example]:
+def _plain_copy(model: nn.Module, example: Example, seed: int) -> tuple[nn.Module, Example]:
     return copy.deepcopy(model).eval(), example
 
 
-def _random_copy(model: nn.Module, example: Example) -> tuple[nn.Module, Example]:
+def _random_copy(model: nn.Module, example: Example, seed: int) -> tuple[nn.Module, Example]:
     """In float64, so that weights that start at zero, or a blank example, hide nothing."""
     twin = copy.deepcopy(model).double().eval()
-    generator = torch.Generator().manual_seed(0)
+    generator = torch.Generator().manual_seed(seed)
 
     def noise(tensor: Tensor) -> Tensor:
         return torch.randn(tensor.shape, generator=generator, dtype=torch.float64).to(tensor.device)
