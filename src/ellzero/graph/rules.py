@@ -33,7 +33,7 @@ def apply_rule(labels: Labels, call: Call) -> None:
     is_labelled = any(labels.of(value) for value in call.sources)
     if is_labelled and name in _RULES:
         _RULES[name](labels, call)
-    elif is_labelled and torch.Tag.pointwise in call.op.tags:
+    elif is_labelled and call.targets and torch.Tag.pointwise in call.op.tags:
         _pointwise(labels, call)
     else:
         where = f" in {call.module!r}" if call.module else ""
