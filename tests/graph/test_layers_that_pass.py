@@ -132,3 +132,18 @@ def test_a_depthwise_filter_may_be_a_buffer(hold_against_mask):
     channels = hold_against_mask(model, torch.randn(2, 3, 8, 8, dtype=torch.float64))
     assert channels.num_gates == 4
     assert [(work.tensor, work.rows) for work in channels.work][1] == (None, (("0.weight", 0),))
+
+
+def test_the_diagonal_of_a_matrix_is_cut_with_both_its_dimensions(hold_against_mask):
+    class Diagonal(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.last = nn.Linear(4, 6), nn.Linear(6, 2)
+            self.square = nn.Parameter(torch.randn(6, 6))
+
+        def forward(self, values):
+            hidden = self.first(values)
+            return self.last((hidden * self.square.diagonal()) @ self.square)
+
+    (group,) = hold_against_mask(Diagonal(), torch.randn(3, 4, dtype=torch.float64)).gated
+    assert sorted(m.dim for m in group.members if m.tensor == "square") == [0, 1]
