@@ -5,13 +5,13 @@ __all__ = ["Budget"]
 import math
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from ellzero.budgets.controller import Controller
 from ellzero.budgets.feasibility import check_reachable, simulate
-from ellzero.budgets.projection import Fit, project
+from ellzero.budgets.projection import Fit, gates_of, project
 from ellzero.budgets.steps import StepGuard
 from ellzero.budgets.targets import Amounts, GatedNetwork, parse
-from ellzero.errors import BudgetError
 from ellzero.graph import Costs, Plan
 
 RAMP = 0.4
@@ -26,8 +26,8 @@ class Budget:
 
     :math:`C_t` is the cost of the network that will be delivered. The target :math:`\epsilon_t(k)` goes down
     geometrically from the size at the start to the goal over the first steps (`ramp`), so that the multiplier never
-    winds up. After each optimizer step :math:`\lambda_t \leftarrow \lambda_t + \eta\, g_t` where the constraint is
-    violated, and 0 where it holds (dual restart).
+    winds up. After each optimizer step the multiplier goes up where the constraint is violated; where it holds by
+    0.7 % or more, it presses no more (see `Controller`).
 
     Args:
         gated: the gated network.
@@ -37,15 +37,15 @@ class Budget:
         units: the same for gates that are open.
         steps: how many optimizer steps the training will take, if known.
         ramp: over how many steps the target goes down; by default 40 % of `steps`, or 1000.
-        dual_lr: eta, per step.
+        dual_lr: eta, per step; for losses far above 1, raise it in proportion.
 
     Raises:
         ValueError: if a share is outside (0, 1], or a name is unknown (the nearest one is offered).
         BudgetError: if a target is out of reach; the message gives the reachable range.
 
     Source:
-        Gallego-Posada et al. (2022), equations 4 to 6, https://arxiv.org/abs/2208.04425; the ramp and the logarithm
-        are ours.
+        Gallego-Posada et al. (2022), equations 4 to 6, https://arxiv.org/abs/2208.04425, for the constrained problem;
+        the ramp and the logarithm are ours.
     """
 
     def __init__(
@@ -72,13 +72,18 @@ class Budget:
         self.ramp = ramp if ramp is not None else max(1, int(RAMP * steps)) if steps else DEFAULT_RAMP_STEPS
         self.dual_lr = dual_lr
         device = gated.log_odds.device
-        self.state = _State(self._expected().detach(), torch.tensor(self.goals, device=device))
+        goal = torch.tensor(self.goals, device=device)
+        self.state = Controller(self._expected().detach(), goal, ramp=self.ramp, dual_lr=dual_lr)
         gated.gates.add_module("budget", self.state)
+        self._registered = gated.gates._modules
         self._seen: Tensor | None = None
         self._guard = StepGuard(gated)
 
     def penalty(self) -> Tensor:
-        """What to add to the loss: the sum of multiplier times violation; a scalar, differentiable in the gates."""
+        """What to add to the loss: the sum of multiplier times violation; a scalar, differentiable in the gates.
+
+        With gradient accumulation, divide it like the loss: `(loss + budget.penalty()) / num_micro_batches`.
+        """
         self._guard.saw_penalty()
         violation = self._violation()
         self._seen = violation.detach()
@@ -92,13 +97,14 @@ class Budget:
 
         Raises:
             NonFiniteError: if a gate became NaN or infinite; gates and multipliers are as after the last good step.
+            ValueError: if another budget has been made for this network since.
         """
+        if self._registered.get("budget") is not self.state:
+            raise ValueError("another budget was made for this network; give all targets to one Budget(...)")
+        seen, self._seen = self._seen, None
         self._guard.check_gates()
-        violation = self._violation() if self._seen is None else self._seen
-        raised = self.state.multiplier + self.dual_lr * violation
-        self.state.multiplier.copy_(torch.where(violation > 0, raised, 0.0))
-        self.state.advance(self.ramp)
-        self._seen = None
+        violation = self._violation() if seen is None else seen
+        self.state.advance(violation)
         self._guard.stepped()
 
     @property
@@ -128,10 +134,8 @@ class Budget:
         Raises:
             BudgetError: if that network is gated in another way.
         """
-        gated = gated or self.gated
-        if gated.layout.channels != self.gated.layout.channels:
-            raise BudgetError("this network is gated in another way than the one that the budget was made for")
-        return project(self.costs, gated.log_odds.detach().cpu(), self.limits)
+        log_odds = gates_of(self.gated if gated is None else gated, self.gated.layout)
+        return project(self.costs, log_odds, self.limits)
 
     def check(self, optimizer: torch.optim.Optimizer) -> None:
         """Refuse an optimizer that cannot meet the targets within the steps announced, even without any loss.
@@ -155,33 +159,13 @@ class Budget:
         return self.costs.expected(self.gated.prob_open())
 
     def _violation(self) -> Tensor:
-        return torch.log(self._expected().clamp_min(1e-12)) - self.state.log_target
-
-
-class _State(nn.Module):
-    """What a checkpoint must carry: multipliers, steps done, and where the ramp began."""
-
-    multiplier: Tensor
-    num_steps: Tensor
-    start: Tensor
-    goal: Tensor
-    log_target: Tensor
-
-    def __init__(self, start: Tensor, goal: Tensor) -> None:
-        super().__init__()
-        self.register_buffer("multiplier", torch.zeros_like(goal))
-        self.register_buffer("num_steps", torch.zeros((), device=goal.device))
-        self.register_buffer("start", torch.maximum(start, goal))
-        self.register_buffer("goal", goal)
-        self.register_buffer("log_target", self.start.log())
-
-    def advance(self, ramp: int) -> None:
-        """One step further down the ramp: geometric from start to goal."""
-        self.num_steps.add_(1)
-        torch.lerp(self.start.log(), self.goal.log(), (self.num_steps / ramp).clamp_(max=1), out=self.log_target)
+        return self.state.violation(self._expected())
 
 
 def _check_counts(**counts: int | None) -> None:
     for name, number in counts.items():
         if number is not None and (isinstance(number, bool) or not isinstance(number, int) or number < 1):
             raise ValueError(f"{name} must be a positive whole number of optimizer steps, got {number!r}")
+    steps, ramp = counts["steps"], counts["ramp"]
+    if steps is not None and ramp is not None and ramp > steps:
+        raise ValueError(f"the ramp of {ramp} steps outlasts the training of {steps} steps; try ramp={steps // 2}")

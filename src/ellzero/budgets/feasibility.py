@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ellzero.budgets.controller import Controller
 from ellzero.distributions import prob_open
 from ellzero.errors import BudgetError
 from ellzero.graph import Costs, settle
@@ -61,7 +62,7 @@ def simulate(
         dual_lr: of the multipliers, per step.
 
     Raises:
-        ValueError: if the gates are not in the optimizer.
+        ValueError: if the gates are not in the optimizer, or another cannot be made of its class and settings.
         BudgetError: with the share that would be reached and the learning rate.
     """
     group = next((g for g in optimizer.param_groups if any(p is log_odds for p in g["params"])), None)
@@ -69,23 +70,38 @@ def simulate(
         raise ValueError("the optimizer does not hold the gates; build it from gated.parameter_groups(lr=...)")
     stride = max(1, -(-steps // _MOST_SIMULATED))
     gates = nn.Parameter(log_odds.detach().clone())
-    settings = {key: value for key, value in group.items() if key not in ("params", "initial_lr")}
-    copy = type(optimizer)([{**settings, "params": [gates], "lr": float(group["lr"]) * stride}], **_required(optimizer))
+    copy, lr = _copy(optimizer, group, gates, stride)
     goal = torch.tensor(list(goals), device=gates.device)
-    start = torch.maximum(costs.expected(prob_open(gates)).detach(), goal)
-    multiplier = torch.zeros_like(goal)
-    for step in range(0, steps, stride):
-        target = start * (goal / start) ** min(1.0, step / ramp)
-        violation = torch.log(costs.expected(prob_open(gates)).clamp_min(1e-12) / target)
+    best = costs.expected(prob_open(gates)).detach()
+    controller = Controller(best, goal, ramp=ramp, dual_lr=dual_lr, stride=stride)
+    for _ in range(0, steps, stride):
+        violation = controller.violation(costs.expected(prob_open(gates)))
         copy.zero_grad()
-        torch.dot(multiplier, violation).backward()
+        torch.dot(controller.multiplier, violation).backward()
         copy.step()
-        multiplier = torch.where(violation > 0, multiplier + stride * dual_lr * violation, 0.0).detach()
-    _refuse(costs, goal, costs.expected(prob_open(gates)).detach(), float(group["lr"]), steps)
+        controller.advance(violation.detach())
+        share = costs.expected(prob_open(gates)).detach()
+        best = share if bool((share / goal).max() < (best / goal).max()) else best
+        if bool((best <= goal).all()):
+            return
+    _refuse(costs, goal, best, lr, steps)
 
 
-def _required(optimizer: torch.optim.Optimizer) -> dict[str, Any]:
-    return {"lr": 1.0} if "lr" in optimizer.defaults else {}
+def _copy(
+    optimizer: torch.optim.Optimizer, group: dict[str, Any], gates: nn.Parameter, stride: int
+) -> tuple[torch.optim.Optimizer, float]:
+    """An optimizer like this one for the gates alone, and its learning rate: the highest, if a schedule lowers it."""
+    lr = max(float(group[name]) for name in ("lr", "initial_lr", "max_lr") if name in group)
+    settings = {name: value for name, value in group.items() if name not in ("params", "initial_lr")}
+    try:
+        copy = type(optimizer)([{**settings, "params": [gates], "lr": lr * stride}], lr=lr)  # type: ignore[call-arg]
+        copy.step()
+    except TypeError as error:
+        raise ValueError(
+            f"{type(optimizer).__name__} cannot be simulated ({error}); check() knows optimizers that are made of "
+            "parameter groups and lr and step without a closure, such as Adam, AdamW, SGD and RMSprop"
+        ) from error
+    return copy, lr
 
 
 def _refuse(costs: Costs, goal: Tensor, reached: Tensor, lr: float, steps: int) -> None:

@@ -5,7 +5,7 @@ __all__ = ["Penalty"]
 import torch
 from torch import Tensor
 
-from ellzero.budgets.projection import Fit, project
+from ellzero.budgets.projection import Fit, gates_of, project
 from ellzero.budgets.steps import StepGuard
 from ellzero.budgets.targets import Amounts, GatedNetwork, parse
 from ellzero.graph import Costs, Plan
@@ -69,5 +69,13 @@ class Penalty:
         return self.costs.real(plan.open_gates(self.gated.layout))
 
     def fit(self, gated: GatedNetwork | None = None) -> Fit:
-        """The plan of the gates' medians; a penalty has no limit to keep."""
-        return project(self.costs, (gated or self.gated).log_odds.detach().cpu(), self.costs.full)
+        """The plan of the gates' medians; a penalty has no limit to keep.
+
+        Args:
+            gated: a copy of the gated network (an average of its weights, say), if not the network itself.
+
+        Raises:
+            BudgetError: if that network is gated in another way.
+        """
+        log_odds = gates_of(self.gated if gated is None else gated, self.gated.layout)
+        return project(self.costs, log_odds, self.costs.full)

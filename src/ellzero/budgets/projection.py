@@ -1,6 +1,6 @@
 """From gates that are nearly decided to a plan that never exceeds the budget."""
 
-__all__ = ["Fit", "project"]
+__all__ = ["Fit", "gates_of", "project"]
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ellzero.budgets.targets import GatedNetwork
 from ellzero.distributions import median, prob_open
 from ellzero.errors import BudgetError
-from ellzero.graph import Costs, Plan, settle
+from ellzero.graph import Costs, Layout, Plan, settle
 
 
 @dataclass(frozen=True)
@@ -21,11 +22,29 @@ class Fit:
     num_shut: int
 
 
+def gates_of(gated: GatedNetwork, layout: Layout) -> Tensor:
+    """The log-odds of a network that must be gated like another one, on the CPU, shape `(gates,)`.
+
+    Args:
+        gated: the network, or a copy of it.
+        layout: of the network that the cost was made for.
+
+    Raises:
+        TypeError: if it is no gated network.
+        BudgetError: if it is gated in another way.
+    """
+    if not hasattr(gated, "layout"):
+        raise TypeError(f"expected a gated network, got {type(gated).__name__}; give what it wraps, such as ema.module")
+    if gated.layout.channels != layout.channels:
+        raise BudgetError("this network is gated in another way than the one that the budget was made for")
+    return gated.log_odds.detach().cpu()
+
+
 def project(costs: Costs, log_odds: Tensor, limits: Sequence[int]) -> Fit:
     """Shut the least open gates until every cost is within its limit.
 
     Gates that do not touch a violated cost are left alone. Closing more never costs more, so the number of gates to
-    shut is found by bisection.
+    shut until the first of the violated costs is within its limit is found by bisection; then the others follow.
 
     Args:
         costs: what is limited.
@@ -48,7 +67,7 @@ def project(costs: Costs, log_odds: Tensor, limits: Sequence[int]) -> Fit:
         low, high = 0, len(order)
         while low < high:
             middle = (low + high) // 2
-            still = set(_violated(costs, shut(middle), limits)) & set(violated)
+            still = len(_violated(costs, shut(middle), limits)) == len(violated)
             low, high = (middle + 1, high) if still else (low, middle)
         smaller = shut(low)
         if torch.equal(smaller, is_open):

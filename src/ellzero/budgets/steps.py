@@ -7,7 +7,7 @@ import warnings
 from typing import cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ellzero.budgets.targets import GatedNetwork
 from ellzero.errors import NonFiniteError
@@ -22,17 +22,28 @@ class StepGuard:
     """
 
     def __init__(self, gated: GatedNetwork) -> None:
+        if not bool(gated.log_odds.isfinite().all()):
+            raise NonFiniteError("the gates hold NaN or infinite numbers; load a sound checkpoint first")
         self.gated = gated
         self._good = gated.log_odds.detach().clone()
+        self._checked = gated.log_odds._version
         self._version: int | None = None
+        self._num_changes = 0
         self._warned = False
+        gated.gates.register_load_state_dict_post_hook(self._loaded)
 
     def saw_penalty(self) -> None:
-        """Warn once if the gates were changed since the last penalty and no step was announced."""
+        """Warn once if the gates were changed again and again between penalties and no step was announced.
+
+        One change proves nothing: the penalty may be asked for once more, to log it, before the step is announced.
+        """
         if torch.compiler.is_compiling():
             return
         version = self.gated.log_odds._version
-        if self._version is not None and version != self._version and not self._warned:
+        if self._version is None and version != self._checked:
+            self._remember()
+        self._num_changes += self._version is not None and version != self._version
+        if self._num_changes == 2 and not self._warned:
             self._warned = True
             warnings.warn(
                 "the gates were updated but step() was not called; call budget.step() after every optimizer.step(), "
@@ -61,7 +72,18 @@ class StepGuard:
     def stepped(self) -> None:
         """Move to the noise of the next step."""
         advance(self._counters, step=True)
-        self._version = None
+        self._checked = self.gated.log_odds._version
+        self._version, self._num_changes = None, 0
+
+    def _loaded(self, gates: nn.Module, keys: object) -> None:
+        """A checkpoint changes the gates without any step."""
+        self._version, self._num_changes = None, 0
+
+    def _remember(self) -> None:
+        """Somebody else set the gates since the last step, so that these are the ones to go back to."""
+        log_odds = self.gated.log_odds.detach()
+        if bool(log_odds.isfinite().all()):
+            self._good.copy_(log_odds)
 
     @property
     def _counters(self) -> Tensor:

@@ -4,6 +4,7 @@ __all__ = ["Amounts", "GatedNetwork", "parse"]
 
 import math
 from collections.abc import Mapping
+from numbers import Real
 from typing import Protocol, TypeAlias
 
 from torch import Tensor, nn
@@ -59,11 +60,14 @@ def parse(amounts: Mapping[str, Amounts], *, share: bool) -> list[tuple[Target, 
 
 
 def _number(target: Target, number: object, *, share: bool) -> float:
-    if isinstance(number, bool) or not isinstance(number, (int, float)):
+    if not isinstance(target.pattern, str):
+        raise TypeError(f"targets are given by name pattern, got {target.pattern!r}; try {{'*': 0.1}}")
+    if isinstance(number, bool) or not isinstance(number, Real):
         raise TypeError(f"the target for {target} must be a number, got {number!r}; try 0.1")
+    number = float(number)
     if share and not 0 < number <= 1:
         hint = "write 10 % as 0.1" if 1 < number <= 100 else "try 0.1"
         raise ValueError(f"the target for {target} must be a share in (0, 1], got {number}; {hint}")
     if not (math.isfinite(number) and number >= 0):
         raise ValueError(f"the penalty for {target} must be finite and not negative, got {number}")
-    return float(number)
+    return number
