@@ -21,15 +21,15 @@ class Batches:
         ValueError: if the numbers of inputs and targets differ, or there are fewer than one batch.
 
     Example:
-        >>> [targets.tolist() for _, targets in Batches(torch.zeros(4, 1), torch.arange(4), size=2, seed=0)]
-        [[2, 0], [1, 3]]
+        >>> sorted(int(y) for _, pair in Batches(torch.zeros(4, 1), torch.arange(4), size=2, seed=0) for y in pair)
+        [0, 1, 2, 3]
     """
 
     def __init__(self, inputs: Tensor, targets: Tensor, *, size: int, seed: int) -> None:
         if len(inputs) != len(targets):
             raise ValueError(f"there are {len(inputs)} inputs but {len(targets)} targets; give one target per input")
-        if not 1 <= size <= len(inputs):
-            raise ValueError(f"a batch must hold 1 to {len(inputs)} samples, got {size}")
+        if isinstance(size, bool) or not isinstance(size, int) or not 1 <= size <= len(inputs):
+            raise ValueError(f"a batch must hold 1 to {len(inputs)} samples, got {size!r}; give a whole number")
         self.inputs, self.targets, self.size = inputs, targets, size
         self._generator = torch.Generator().manual_seed(seed)
 

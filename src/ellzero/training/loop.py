@@ -17,6 +17,7 @@ from ellzero.errors import NonFiniteError
 from ellzero.gates import Gated
 from ellzero.surgery import evaluating
 from ellzero.training.history import Epoch, History
+from ellzero.training.last_good import LastGood
 
 Sizer = Budget | Penalty
 """What keeps the network small."""
@@ -46,8 +47,8 @@ def train(
 ) -> History:
     """Train a gated network and write down how it went.
 
-    The loop ends early, and says so in the history, when the user interrupts it, or when an input, a loss, a gradient or
-    a weight is not finite. In the latter case the network is as it was before the step that went wrong.
+    The loop ends early, and says so in the history, when the user interrupts it, or when an input, a loss, a gradient
+    or a weight is not finite. In both cases the network is as it was after the last step that was finished and good.
 
     Args:
         gated: the network; it is left in training mode.
@@ -64,24 +65,29 @@ def train(
         The history; `stopped` tells how it ended.
 
     Raises:
-        ValueError: if there is no epoch or no batch.
+        ValueError: if there is no epoch or no batch, the sizer is for another network, or the gates are not in the
+            optimizer.
     """
-    if epochs < 1 or len(loader) < 1:
-        raise ValueError(f"there is nothing to train: {epochs} epochs of {len(loader)} batches")
+    _check(gated, sizer, optimizer, loader, epochs)
     history = History(goal=_goal(sizer))
     start = time.monotonic()
     gated.train()
+    last_good = LastGood(gated)
     try:
         for epoch in range(1, epochs + 1):
-            mean = _epoch(gated, sizer, optimizer, loader, loss, scheduler)
+            mean = _epoch(gated, sizer, optimizer, loader, loss=loss, scheduler=scheduler, last_good=last_good)
             seconds = time.monotonic() - start
-            timing = (seconds, seconds / epoch * (epochs - epoch))
-            history.epochs.append(_entry(gated, sizer, evaluate, epoch, epoch * len(loader), mean, timing))
+            counts = {"epoch": epoch, "steps": epoch * len(loader)}
+            left = seconds / epoch * (epochs - epoch)
+            history.epochs.append(_entry(gated, sizer, evaluate, **counts, loss=mean, seconds=seconds, left=left))
             if on_epoch is not None:
                 on_epoch(history.epochs[-1])
     except KeyboardInterrupt:
+        last_good.restore()
         history.stopped, history.message = "interrupted", f"interrupted after {len(history.epochs)} epochs"
     except NonFiniteError as error:
+        last_good.restore()
+        optimizer.zero_grad(set_to_none=True)
         history.stopped, history.message = "not finite", str(error)
     return history
 
@@ -91,42 +97,54 @@ def _epoch(
     sizer: Sizer,
     optimizer: torch.optim.Optimizer,
     loader: Iterable[tuple[Tensor, Tensor]],
+    *,
     loss: Callable[[Tensor, Tensor], Tensor],
     scheduler: LRScheduler | None,
+    last_good: LastGood,
 ) -> float:
     """One pass over the data; the mean loss."""
-    good = {name: tensor.detach().clone() for name, tensor in gated.state_dict().items()}
     total = num = 0.0
     for inputs, targets in loader:
+        optimizer.zero_grad(set_to_none=True)
         value = loss(gated(inputs), targets)
-        (value + sizer.penalty()).backward()
-        step = int(gated.gates.counters[1]) + 1
         found = float(value.detach())
         if not math.isfinite(found):
-            _restore(gated, good)
-            raise NonFiniteError(f"the loss is {found} in step {step}{_blame(inputs)}")
+            raise NonFiniteError(f"the loss is {found} in step {_step(gated)}{_blame(inputs)}")
+        (value + sizer.penalty()).backward()
         gradients = [p.grad for p in gated.parameters() if p.grad is not None]
         if not bool(nn.utils.get_total_norm(gradients).isfinite()):
-            raise NonFiniteError(f"a gradient is NaN or infinite in step {step}; lower the learning rate")
+            raise NonFiniteError(f"a gradient is NaN or infinite in step {_step(gated)}; lower the learning rate")
         optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
+        if not last_good.is_finite_now():
+            raise NonFiniteError(f"a weight became NaN or infinite in step {_step(gated)}; lower the learning rate")
         sizer.step()
+        last_good.save()
         if scheduler is not None:
             scheduler.step()
         total, num = total + found * len(targets), num + len(targets)
+    if not num:
+        raise ValueError("the loader gave no batch in this epoch; it must start anew whenever it is iterated")
     return total / num
 
 
-def _restore(gated: Gated, good: dict[str, Tensor]) -> None:
-    """If the weights themselves are poisoned, go back to the start of the epoch."""
-    if not all(bool(tensor.isfinite().all()) for tensor in gated.state_dict().values()):
-        gated.load_state_dict(good)
+def _step(gated: Gated) -> int:
+    """The number of the step that is being taken, counted from 1."""
+    return int(gated.gates.counters[1]) + 1
 
 
 def _blame(inputs: Tensor) -> str:
     if not bool(inputs.isfinite().all()):
         return "; the inputs of this batch hold NaN or infinite numbers: clean the data"
     return "; the inputs are finite: lower the learning rate, or look at the loss function"
+
+
+def _check(gated: Gated, sizer: Sizer, optimizer: torch.optim.Optimizer, loader: Loader, epochs: int) -> None:
+    if epochs < 1 or len(loader) < 1:
+        raise ValueError(f"there is nothing to train: {epochs} epochs of {len(loader)} batches")
+    if sizer.gated is not gated:
+        raise ValueError(f"the {type(sizer).__name__} was made for another network; make one for this one")
+    if not any(parameter is gated.log_odds for group in optimizer.param_groups for parameter in group["params"]):
+        raise ValueError("the optimizer does not hold the gates; build it from gated.parameter_groups(lr=...)")
 
 
 def _goal(sizer: Sizer) -> dict[str, float]:
@@ -139,10 +157,12 @@ def _entry(
     gated: Gated,
     sizer: Sizer,
     evaluate: Callable[[nn.Module], float] | None,
+    *,
     epoch: int,
     steps: int,
     loss: float,
-    timing: tuple[float, float],
+    seconds: float,
+    left: float,
 ) -> Epoch:
     fit: Fit = sizer.fit()
     error = None
@@ -150,7 +170,6 @@ def _entry(
         with evaluating(gated), gated.planned(fit.plan), torch.no_grad():
             error = evaluate(gated)
     middle = median(gated.log_odds.detach())
-    is_budget = isinstance(sizer, Budget)
     return Epoch(
         epoch=epoch,
         steps=steps,
@@ -158,9 +177,9 @@ def _entry(
         error=error,
         expected=sizer.expected(),
         real=sizer.real(fit.plan),
-        target=sizer.current_targets() if is_budget else {},
-        multiplier=sizer.multipliers if is_budget else {},
+        target=sizer.current_targets() if isinstance(sizer, Budget) else {},
+        multiplier=sizer.multipliers if isinstance(sizer, Budget) else {},
         undecided=float(((middle > 0) & (middle < 1)).float().mean()),
-        seconds=timing[0],
-        seconds_left=timing[1],
+        seconds=seconds,
+        seconds_left=left,
     )
