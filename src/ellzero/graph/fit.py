@@ -15,7 +15,6 @@ from ellzero.graph.modules import Convolution
 from ellzero.graph.record import Example
 from ellzero.graph.rehearse import rehearse
 
-
 _REHEARSALS = 4
 """Rules vouch for traced channels, nothing for those written by hand: a dead ReLU must not hide a mistake."""
 

@@ -143,8 +143,8 @@ def _random_copy(model: nn.Module, example: Example, seed: int) -> tuple[nn.Modu
     with torch.no_grad():
         for parameter in twin.parameters():
             if parameter.is_floating_point():
-                fan_in = max(1, parameter[:1].numel()) if parameter.dim() else 1
-                parameter.add_(noise(parameter), alpha=0.3 * fan_in**-0.5)
+                scale = 0.3 * max(1, parameter[:1].numel()) ** -0.5 if parameter.dim() > 1 else 1.0
+                parameter.add_(noise(parameter), alpha=scale)
         for module in twin.modules():
             if isinstance(module, nn.modules.batchnorm._NormBase) and module.running_mean is not None:
                 module.running_mean.add_(noise(module.running_mean), alpha=0.3)
