@@ -116,7 +116,7 @@ def _run(network: Any, example: Example) -> list[Tensor]:
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         output = forward(network, example)
-    return [leaf for leaf in tree_flatten(plain_outputs(output))[0] if isinstance(leaf, Tensor)]
+    return [leaf.detach() for leaf in tree_flatten(plain_outputs(output))[0] if isinstance(leaf, Tensor)]
 
 
 def _difference(want: Tensor, have: Tensor) -> bool:
