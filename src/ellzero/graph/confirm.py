@@ -2,9 +2,7 @@
 
 __all__ = ["confirm", "weed_out"]
 
-import logging
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 import torch
@@ -33,20 +31,7 @@ def confirm(model: nn.Module, example: Example, channels: Channels) -> Channels:
     """
     if not channels.gated:
         return channels
-    with _quiet():
-        return on_shadow(model, example, lambda copy, run: _confirm(copy, run, channels))
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Fake tensors log every operation that fails, but here failure is an answer."""
-    logger = logging.getLogger("torch._subclasses.fake_tensor")
-    before = logger.level
-    logger.setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        logger.setLevel(before)
+    return on_shadow(model, example, lambda copy, run: _confirm(copy, run, channels))
 
 
 def _confirm(model: nn.Module, run: Run, channels: Channels) -> Channels:

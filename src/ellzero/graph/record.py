@@ -3,6 +3,7 @@
 __all__ = ["Call", "Example", "Recording", "Run", "Value", "forward", "on_shadow", "plain_outputs", "record", "shadow"]
 
 import copy
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -147,7 +148,7 @@ def on_shadow(model: nn.Module, example: Example, action: Callable[[nn.Module, R
         with torch.no_grad(), torch.random.fork_rng(devices=[]):
             return forward(network, example)
 
-    with _without_fused_layers():
+    with _without_fused_layers(), _quiet():
         try:
             return action(shadow(model, mode), run_without_data)
         except _NEEDS_DATA:
@@ -163,6 +164,18 @@ def _without_fused_layers() -> Iterator[None]:
         yield
     finally:
         torch.backends.mha.set_fastpath_enabled(before)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Fake tensors log every operation that fails, but the caller learns it from an exception."""
+    logger = logging.getLogger("torch._subclasses.fake_tensor")
+    before = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 def _record(model: nn.Module, run: Run) -> Recording:

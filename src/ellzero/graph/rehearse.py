@@ -114,7 +114,7 @@ class _Rehearsal:
 
 def _run(network: Any, example: Example) -> list[Tensor]:
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+        torch.default_generator.manual_seed(0)
         output = forward(network, example)
     return [leaf.detach() for leaf in tree_flatten(plain_outputs(output))[0] if isinstance(leaf, Tensor)]
 
