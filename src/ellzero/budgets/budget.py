@@ -30,7 +30,8 @@ class Budget:
     0.7 % or more, it presses no more (see `Controller`).
 
     Args:
-        gated: the gated network.
+        gated: the gated network. Its copies and wrappers (`AveragedModel`, `DistributedDataParallel`) come after the
+            budget, which adds buffers to it.
         params: share of the parameters in (0, 1] that may stay, or a mapping from name patterns (of tensors or
             modules) to shares.
         macs: the same for multiply-adds of a forward pass on the example.

@@ -7,14 +7,14 @@ from torch import Tensor, nn
 
 _SHARE = 0.03
 _GAIN = 150.0
-_LEAST, _FIRM, _MOST = -1 / _GAIN, 3 / _GAIN, 0.06
+_LEAST, _FIRM, _MOST = -0.999 / _GAIN, 3 / _GAIN, 0.1
 
 
 class Controller(nn.Module):
     r"""One multiplier per target, made of an integral and a proportional part; all that a checkpoint must carry.
 
     .. math:: I \leftarrow I + \eta\,[v]_+ + c\,I\,v, \qquad \lambda = I\,(1 + \kappa \min(v, 3/\kappa)), \qquad
-              v = \operatorname{clip}(g, -1/\kappa, 0.06)
+              v = \operatorname{clip}(g, -1/\kappa, 0.1)
 
     The integral grows from zero by itself and then in proportion to its size, so that it finds losses of any scale.
     The proportional part answers at once: a target that is met by :math:`1/\kappa = 0.7\,\%` presses no more (a dual

@@ -36,6 +36,7 @@ class StepGuard:
         """Warn once if the gates were changed again and again between penalties and no step was announced.
 
         One change proves nothing: the penalty may be asked for once more, to log it, before the step is announced.
+        Changes are seen by the tensor's version, which optimizers with `fused=True` do not count: there it is silent.
         """
         if torch.compiler.is_compiling():
             return
