@@ -1,5 +1,6 @@
 """Stateless noise: uniform to statistical tests, and the same wherever and however it is computed."""
 
+import itertools
 import math
 
 import pytest
@@ -54,11 +55,9 @@ def scores(function):
             for place in range(23)
         ),
         "serial": max(
-            abs(correlation(numbers[:-lag], numbers[lag:]))
-            for numbers in samples
-            for lag in (1, 2, 3, 4, 8, 16, 256)
+            abs(correlation(numbers[:-lag], numbers[lag:])) for numbers in samples for lag in (1, 2, 3, 4, 8, 16, 256)
         ),
-        "steps": max(abs(correlation(a, b)) for a, b in zip(neighbours, neighbours[1:], strict=False)),
+        "steps": max(abs(correlation(a, b)) for a, b in itertools.pairwise(neighbours)),
     }
 
 
