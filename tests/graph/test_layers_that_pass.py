@@ -147,3 +147,16 @@ def test_the_diagonal_of_a_matrix_is_cut_with_both_its_dimensions(hold_against_m
 
     (group,) = hold_against_mask(Diagonal(), torch.randn(3, 4, dtype=torch.float64)).gated
     assert sorted(m.dim for m in group.members if m.tensor == "square") == [0, 1]
+
+
+def test_inputs_that_are_read_beside_hidden_channels_are_selected_among_what_arrives(hold_against_mask):
+    class Dense(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.last = nn.Linear(4, 5), nn.Linear(9, 2)
+
+        def forward(self, values):
+            return self.last(torch.cat([self.first(values).relu(), values], 1))
+
+    channels = hold_against_mask(Dense(), torch.randn(3, 4, dtype=torch.float64), plans=8, inputs=True)
+    assert {group.kind: group.size for group in channels.gated} == {"channels": 5, "input": 4}

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 
 from ellzero.errors import SurgeryError
-from ellzero.graph.channels import Group
 from ellzero.graph.layout import Layout
 from ellzero.graph.modules import Convolution, NoChannels, OnlyBias, Select
 
@@ -60,9 +59,9 @@ def cut(
         stand_in = _correct(module)
         if stand_in is not None:
             _replace(small_model, module, stand_in)
-    for group, place in layout.slices():
-        if group.kind != "channels":
-            small_model = _select(small_model, layout, group, is_open[place], is_open)
+    read = {(m.tensor, m.dim) for group in layout.channels.gated if group.kind != "channels" for m in group.members}
+    for slot in sorted(read):
+        small_model = _select(small_model, layout, slot, is_open)
     return small_model
 
 
@@ -136,21 +135,32 @@ def _replace(model: nn.Module, old: nn.Module, new: nn.Module) -> None:
                 setattr(parent, name, new)
 
 
-def _select(model: nn.Module, layout: Layout, group: Group, is_open: Tensor, all_open: Tensor) -> nn.Module:
-    """Put a selection in front of every reader of an input or of flattened positions."""
-    arriving = torch.ones(group.size, dtype=torch.bool)
-    for parent, place in layout.slices():
-        if parent.name == group.parent:
-            arriving = all_open[place][torch.as_tensor(group.parent_index)]
-    picked = is_open[arriving].nonzero().squeeze(1)
-    if len(picked) == int(arriving.sum()):
+def _select(model: nn.Module, layout: Layout, slot: Slot, is_open: Tensor) -> nn.Module:
+    """Put a selection in front of a reader of inputs or flattened positions.
+
+    What arrives there is what its writers still write; of that, what is open is passed on.
+    """
+    arrives, passes = _through(layout, layout.gates_of_slots()[slot], is_open)
+    picked = passes[arrives].nonzero().squeeze(1)
+    width = int(arrives.sum())
+    if len(picked) == width:
         return model
-    for name in {member.tensor.rpartition(".")[0] for member in group.members}:
-        reader = model.get_submodule(name)
-        dim = -1 if isinstance(reader, nn.Linear) else 1 - cast(Tensor, reader.weight).dim()
-        select = Select(picked, dim=dim, width=int(arriving.sum())).to(cast(Tensor, reader.weight).device)
-        selected = nn.Sequential(OrderedDict(select=select, reader=reader))
-        if reader is model:
-            return selected.train(reader.training)
-        _replace(model, reader, selected)
+    reader = model.get_submodule(slot[0].rpartition(".")[0])
+    weight = cast(Tensor, reader.weight)
+    dim = -1 if isinstance(reader, nn.Linear) else 1 - weight.dim()
+    select = Select(picked, dim=dim, width=width).to(weight.device)
+    selected = nn.Sequential(OrderedDict(select=select, reader=reader))
+    if reader is model:
+        return selected.train(reader.training)
+    _replace(model, reader, selected)
     return model
+
+
+def _through(layout: Layout, gates: Tensor, is_open: Tensor) -> tuple[Tensor, Tensor]:
+    """For each index of a reader whether its channel is still written, and whether it is read."""
+    is_open = torch.cat([is_open, torch.ones(1, dtype=torch.bool)])
+    selected = [group.kind != "channels" for group in layout.channels.gated]
+    is_selected = torch.cat([torch.tensor(selected)[layout.group], torch.zeros(1, dtype=torch.bool)])
+    parent = torch.cat([layout.parent, torch.tensor([layout.num_gates])])
+    arrives = torch.where(is_selected[gates], is_open[parent[gates]], is_open[gates])
+    return arrives, arrives & is_open[gates]
