@@ -27,7 +27,8 @@ class Gated(nn.Module):
     It calls like the network it wraps and passes unknown attributes through to it. In training every forward draws
     new gates :math:`z \sim \text{HardConcrete}(\log\alpha)`; in evaluation each gate is at its median, which is zero
     exactly where :math:`P(z > 0) \le 1/2`. Gates multiply the weights that read a channel, so what lies between its
-    writer and its readers does not matter.
+    writer and its readers does not matter. Activation checkpointing must be the one without re-entry
+    (`use_reentrant=False`).
 
     Args:
         model: any module. It is wrapped, not copied: its readers' weights are parametrized in place.
@@ -73,11 +74,8 @@ class Gated(nn.Module):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        if log_odds is not None and not math.isfinite(log_odds):
-            raise ValueError(f"gates must start at a finite log-odds, got {log_odds}; leave it out for the default")
+        _check_start(model, log_odds)
         _check_finite(model)
-        if any(isinstance(module, Mask) for module in model.modules()):
-            raise ValueError("this network has gates already; use the Gated that made them, or prune it first")
         if channels is None:
             channels = trace(model, example, inputs=inputs, positions=positions, keep=keep)
         else:
@@ -172,6 +170,13 @@ def _start(layout: Layout, *, pretrained: bool, log_odds: float | None) -> Tenso
         fresh = FRESH_POSITION if group.kind == "positions" else FRESH
         start[place] = log_odds if log_odds is not None else PRETRAINED if pretrained else fresh
     return start
+
+
+def _check_start(model: nn.Module, log_odds: float | None) -> None:
+    if log_odds is not None and not math.isfinite(log_odds):
+        raise ValueError(f"gates must start at a finite log-odds, got {log_odds}; leave it out for the default")
+    if any(isinstance(module, Mask) for module in model.modules()):
+        raise ValueError("this network has gates already; use the Gated that made them, or prune it first")
 
 
 def _check_finite(model: nn.Module) -> None:

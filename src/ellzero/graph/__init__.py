@@ -34,6 +34,6 @@ from ellzero.graph.fit import check_fit
 from ellzero.graph.layout import Layout, settle
 from ellzero.graph.modules import NoChannels, OnlyBias, Select
 from ellzero.graph.plan import Plan
-from ellzero.graph.record import Example, forward
+from ellzero.graph.shadow import Example, forward
 from ellzero.graph.structure import Structure, structure_of
 from ellzero.graph.trace import trace

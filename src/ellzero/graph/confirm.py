@@ -12,7 +12,7 @@ from torch.utils._pytree import tree_flatten
 from ellzero.graph.channels import Channels, Group
 from ellzero.graph.cut import cut
 from ellzero.graph.layout import Layout, settle
-from ellzero.graph.record import Example, Run, on_shadow, plain_outputs
+from ellzero.graph.shadow import Example, Run, on_shadow, plain_outputs
 
 
 def confirm(model: nn.Module, example: Example, channels: Channels) -> Channels:

@@ -151,13 +151,16 @@ def _convolution(labels: Labels, call: Call) -> None:
     vectors = {} if vector is None else {1: vector}
     labels.put(out, vectors)
     if isinstance(bias, Value):
-        column = labels.of(bias).get(0)
-        if column is not None and vector is not None:
-            labels.unite(vector, column)
-        elif column is not None:
-            labels.pin(column, _NO_CHANNELS)
-        elif vector is not None:
-            labels.pin(vector, FIXED)
+        _bias(labels, vector, labels.of(bias).get(0))
+
+
+def _bias(labels: Labels, vector: Vector | None, column: Vector | None) -> None:
+    if column is not None and vector is not None:
+        labels.unite(vector, column)
+    elif column is not None:
+        labels.pin(column, _NO_CHANNELS)
+    elif vector is not None:
+        labels.pin(vector, FIXED)
 
 
 def _depthwise(labels: Labels, channels: Vector | None, weight: Value, transposed: bool) -> Vector | None:

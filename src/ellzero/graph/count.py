@@ -11,7 +11,8 @@ from torch import nn
 from torch.utils._pytree import tree_map
 from torch.utils.flop_counter import FlopCounterMode, flop_registry, sdpa_flop_count
 
-from ellzero.graph.record import Call, Example, Run, Value, on_shadow
+from ellzero.graph.record import Call, Value
+from ellzero.graph.shadow import Example, Run, on_shadow
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from ellzero.graph.channels import Channels, Group, Member, Role
 from ellzero.graph.confirm import confirm
 from ellzero.graph.layout import Layout
 from ellzero.graph.modules import Convolution
-from ellzero.graph.record import Example
 from ellzero.graph.rehearse import rehearse
+from ellzero.graph.shadow import Example
 
 _REHEARSALS = 4
 """Rules vouch for traced channels, nothing for those written by hand: a dead ReLU must not hide a mistake."""

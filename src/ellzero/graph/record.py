@@ -1,37 +1,19 @@
 """Run a network once on tensors without data and write down every operation."""
 
-__all__ = ["Call", "Example", "Recording", "Run", "Value", "forward", "on_shadow", "plain_outputs", "record", "shadow"]
+__all__ = ["Call", "Recording", "Value", "record"]
 
-import copy
-import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, TypeAlias, TypeVar
+from typing import Any
 
-import torch
 from torch import Tensor, nn
-from torch._subclasses.fake_tensor import (
-    DataDependentOutputException,
-    DynamicOutputShapeException,
-    FakeTensorMode,
-    UnsupportedFakeTensorException,
-)
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_map
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from ellzero.errors import TraceError
-
-Example: TypeAlias = Any
-"""What a network is called with: a tensor, a tuple of positional or a mapping of keyword arguments."""
-
-Run: TypeAlias = Callable[[Callable[..., Any]], Any]
-"""Calls a network with the example inputs."""
-
-Result = TypeVar("Result")
-
-_NEEDS_DATA = (DataDependentOutputException, DynamicOutputShapeException, UnsupportedFakeTensorException)
+from ellzero.graph.shadow import NEEDS_DATA, Example, Run, on_shadow, plain_outputs
 
 
 @dataclass(frozen=True)
@@ -78,35 +60,6 @@ def values_in(tree: Any) -> list[Value]:
     return [leaf for leaf in tree_flatten(tree)[0] if isinstance(leaf, Value)]
 
 
-def forward(model: Callable[..., Any], example: Example) -> Any:
-    """Call a network with its example inputs.
-
-    Args:
-        model: any module.
-        example: a tensor, a tuple of positional arguments, or a mapping of keyword arguments.
-
-    Returns:
-        Whatever the network returns.
-    """
-    if isinstance(example, Mapping):
-        return model(**example)
-    return model(*example) if isinstance(example, (tuple, list)) else model(example)
-
-
-def shadow(model: nn.Module, mode: FakeTensorMode) -> nn.Module:
-    """Copy a network without its numbers: same modules, same ties, parameters and buffers of shape only."""
-    memo: dict[int, Any] = {}
-    for tensor in [*model.parameters(), *model.buffers()]:
-        fake = mode.from_tensor(tensor.detach())
-        memo[id(tensor)] = nn.Parameter(fake, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else fake
-    try:
-        return copy.deepcopy(model, memo).eval()
-    except Exception as error:
-        raise TraceError(
-            f"the network cannot be copied ({error}); keep locks, files and generators out of it"
-        ) from error
-
-
 def record(model: nn.Module, example: Example) -> Recording:
     """Write down every ATen operation of one forward pass in evaluation mode.
 
@@ -126,58 +79,6 @@ def record(model: nn.Module, example: Example) -> Recording:
     return on_shadow(model, example, _record)
 
 
-def on_shadow(model: nn.Module, example: Example, action: Callable[[nn.Module, Run], Result]) -> Result:
-    """Do something with a copy of a network that has no numbers, or, if its control flow needs them, has.
-
-    Args:
-        model: any module; it is not touched.
-        example: its inputs.
-        action: called with the copy, in evaluation mode, and with a function that runs such a copy on the example.
-
-    Returns:
-        What the action returns.
-    """
-    mode = FakeTensorMode(allow_non_fake_inputs=True)
-    fake = tree_map(lambda leaf: mode.from_tensor(leaf) if isinstance(leaf, Tensor) else leaf, example)
-
-    def run_without_data(network: Callable[..., Any]) -> Any:
-        with torch.no_grad(), mode:
-            return forward(network, fake)
-
-    def run_with_data(network: Callable[..., Any]) -> Any:
-        with torch.no_grad(), torch.random.fork_rng(devices=[]):
-            return forward(network, example)
-
-    with _without_fused_layers(), _quiet():
-        try:
-            return action(shadow(model, mode), run_without_data)
-        except _NEEDS_DATA:
-            return action(copy.deepcopy(model).eval(), run_with_data)
-
-
-@contextmanager
-def _without_fused_layers() -> Iterator[None]:
-    """In evaluation mode a Transformer layer may be one operation, which neither counters nor rules look into."""
-    before = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)
-    try:
-        yield
-    finally:
-        torch.backends.mha.set_fastpath_enabled(before)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Fake tensors log every operation that fails, but the caller learns it from an exception."""
-    logger = logging.getLogger("torch._subclasses.fake_tensor")
-    before = logger.level
-    logger.setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        logger.setLevel(before)
-
-
 def _record(model: nn.Module, run: Run) -> Recording:
     recorder = _Recorder()
     stored = {name: recorder.value(tensor) for name, tensor in _stored(model)}
@@ -191,7 +92,7 @@ def _record(model: nn.Module, run: Run) -> Recording:
     with _module_names(model, recorder.stack):
         try:
             output = run(recorded)
-        except _NEEDS_DATA:
+        except NEEDS_DATA:
             raise
         except Exception as error:
             where = recorder.module or "the network itself"
@@ -204,11 +105,6 @@ def _record(model: nn.Module, run: Run) -> Recording:
     if not outputs:
         raise TraceError(f"the forward pass returned {type(output).__name__} without any tensor in it")
     return Recording(tuple(recorder.calls), tuple(inputs), tuple(outputs), stored)
-
-
-def plain_outputs(output: Any) -> Any:
-    """Objects that hold tensors as attributes (dataclasses of outputs) as a mapping."""
-    return vars(output) if hasattr(output, "__dict__") and not isinstance(output, (Tensor, Mapping)) else output
 
 
 def _stored(model: nn.Module) -> Iterator[tuple[str, Tensor]]:

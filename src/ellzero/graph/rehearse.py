@@ -15,7 +15,7 @@ from ellzero.graph.channels import Channels
 from ellzero.graph.confirm import weed_out
 from ellzero.graph.cut import cut, kept_indices
 from ellzero.graph.layout import Layout, settle
-from ellzero.graph.record import Example, forward, plain_outputs
+from ellzero.graph.shadow import Example, forward, plain_outputs
 
 _LARGEST = 2**27
 """Networks of more parameters are not rehearsed: the copy in float64 would take more than a gigabyte."""

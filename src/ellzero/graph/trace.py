@@ -12,9 +12,10 @@ from ellzero.graph.channels import Channels
 from ellzero.graph.fit import prove
 from ellzero.graph.grouping import gather
 from ellzero.graph.labels import Labels
-from ellzero.graph.record import Example, Recording, record
+from ellzero.graph.record import Recording, record
 from ellzero.graph.removable import mark_removable
 from ellzero.graph.rules import apply_rule
+from ellzero.graph.shadow import Example
 
 
 def trace(

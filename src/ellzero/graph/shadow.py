@@ -1,0 +1,118 @@
+"""Run a network on its example without its numbers: a shadow, which has shapes only."""
+
+__all__ = ["NEEDS_DATA", "Example", "Run", "forward", "on_shadow", "plain_outputs"]
+
+import copy
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, TypeAlias, TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import (
+    DataDependentOutputException,
+    DynamicOutputShapeException,
+    FakeTensorMode,
+    UnsupportedFakeTensorException,
+)
+from torch.utils._pytree import tree_map
+
+from ellzero.errors import TraceError
+
+Example: TypeAlias = Any
+"""What a network is called with: a tensor, a tuple of positional or a mapping of keyword arguments."""
+
+Run: TypeAlias = Callable[[Callable[..., Any]], Any]
+"""Calls a network with the example inputs."""
+
+Result = TypeVar("Result")
+
+NEEDS_DATA = (DataDependentOutputException, DynamicOutputShapeException, UnsupportedFakeTensorException)
+"""What a fake tensor raises when the network looks at its numbers."""
+
+
+def forward(model: Callable[..., Any], example: Example) -> Any:
+    """Call a network with its example inputs.
+
+    Args:
+        model: any module.
+        example: a tensor, a tuple of positional arguments, or a mapping of keyword arguments.
+
+    Returns:
+        Whatever the network returns.
+    """
+    if isinstance(example, Mapping):
+        return model(**example)
+    return model(*example) if isinstance(example, (tuple, list)) else model(example)
+
+
+def _shadow(model: nn.Module, mode: FakeTensorMode) -> nn.Module:
+    """Copy a network without its numbers: same modules, same ties, parameters and buffers of shape only."""
+    memo: dict[int, Any] = {}
+    for tensor in [*model.parameters(), *model.buffers()]:
+        fake = mode.from_tensor(tensor.detach())
+        memo[id(tensor)] = nn.Parameter(fake, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else fake
+    try:
+        return copy.deepcopy(model, memo).eval()
+    except Exception as error:
+        raise TraceError(
+            f"the network cannot be copied ({error}); keep locks, files and generators out of it"
+        ) from error
+
+
+def on_shadow(model: nn.Module, example: Example, action: Callable[[nn.Module, Run], Result]) -> Result:
+    """Do something with a copy of a network that has no numbers, or, if its control flow needs them, has.
+
+    Args:
+        model: any module; it is not touched.
+        example: its inputs.
+        action: called with the copy, in evaluation mode, and with a function that runs such a copy on the example.
+
+    Returns:
+        What the action returns.
+    """
+    mode = FakeTensorMode(allow_non_fake_inputs=True)
+    fake = tree_map(lambda leaf: mode.from_tensor(leaf) if isinstance(leaf, Tensor) else leaf, example)
+
+    def run_without_data(network: Callable[..., Any]) -> Any:
+        with torch.no_grad(), mode:
+            return forward(network, fake)
+
+    def run_with_data(network: Callable[..., Any]) -> Any:
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            return forward(network, example)
+
+    with _without_fused_layers(), _quiet():
+        try:
+            return action(_shadow(model, mode), run_without_data)
+        except NEEDS_DATA:
+            return action(copy.deepcopy(model).eval(), run_with_data)
+
+
+@contextmanager
+def _without_fused_layers() -> Iterator[None]:
+    """In evaluation mode a Transformer layer may be one operation, which neither counters nor rules look into."""
+    before = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(before)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Fake tensors log every operation that fails, but the caller learns it from an exception."""
+    logger = logging.getLogger("torch._subclasses.fake_tensor")
+    before = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+
+
+def plain_outputs(output: Any) -> Any:
+    """Objects that hold tensors as attributes (dataclasses of outputs) as a mapping."""
+    return vars(output) if hasattr(output, "__dict__") and not isinstance(output, (Tensor, Mapping)) else output
