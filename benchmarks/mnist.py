@@ -2,8 +2,8 @@
 
     python benchmarks/mnist.py --recipe mnist-lenet5 --targets 0.1 0.02 --seeds 0 1 2 --data DIR
 
-Results are added to `benchmarks/results/mnist.json`, one entry per run; `python benchmarks/tables.py` puts them into the
-documentation. `--target 1` with `--dense` trains the same network without gates, for comparison.
+Results are added to `benchmarks/results/mnist.json`, one entry per run; `python benchmarks/tables.py` puts them into
+the documentation. `--dense` also trains the same network without gates, for comparison.
 """
 
 import argparse
@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 from torch.nn import functional as F
 
 import ellzero as l0
@@ -61,6 +60,7 @@ def gated_run(module: Any, settings: Settings, target: float) -> dict[str, Any]:
     example = images.test_x[:1]
     epochs = trained.history.epochs
     before, after = l0.count(trained.gated.bare(), example), l0.count(small, example)
+    widths = l0.structure_of(small).plan.widths(trained.gated.channels)
     return {
         "target": target,
         "seed": settings.seed,
@@ -69,7 +69,7 @@ def gated_run(module: Any, settings: Settings, target: float) -> dict[str, Any]:
         "best_error": min(epoch.error for epoch in epochs),
         "params": after.params / before.params,
         "macs": after.macs / before.macs,
-        "widths": {name: after for name, (_, after) in l0.structure_of(small).plan.widths(trained.gated.channels).items()},
+        "widths": {name: stay for name, (_, stay) in widths.items()},
         "num_shut": l0.structure_of(small).num_shut,
         "expected_at_two_thirds": epochs[math.ceil(len(epochs) * 2 / 3) - 1].expected["params"],
         "expected_at_end": epochs[-1].expected["params"],
@@ -95,7 +95,8 @@ def dense_run(build: Any, settings: Settings) -> dict[str, Any]:
             schedule.step()
     network.eval()
     error = error_of(network, images.test_x, images.test_y)
-    return {"target": None, "seed": settings.seed, "epochs": settings.epochs, "error": error, "params": 1.0, "macs": 1.0}
+    run = {"target": None, "seed": settings.seed, "epochs": settings.epochs}
+    return {**run, "error": error, "params": 1.0, "macs": 1.0}
 
 
 def save(recipe: str, entry: dict[str, Any]) -> None:

@@ -2,8 +2,8 @@
 
     python benchmarks/surgery.py
 
-Each repetition runs in a process of its own. Memory is the largest resident size beyond what the process held before (the
-network itself included there), as a multiple of the weights. Results go to `benchmarks/results/surgery.json`.
+Each repetition runs in a process of its own. Memory is the largest resident size beyond what the process held before
+(the network itself included there), as a multiple of the weights. Results go to `benchmarks/results/surgery.json`.
 """
 
 import argparse
@@ -16,9 +16,9 @@ import time
 from pathlib import Path
 
 import torch
-from resnet50 import ResNet50
 
 import ellzero as l0
+from resnet50 import ResNet50
 
 RESULTS = Path(__file__).parent / "results" / "surgery.json"
 

@@ -38,7 +38,7 @@ def main() -> None:
 
 def mnist(runs: list[dict[str, Any]]) -> str:
     """Error and true size of what was delivered, for the recipes' own number of epochs."""
-    head = ["network", "target", "parameters kept", "multiply-adds kept", "test error, last epoch", "widths (seed 0)", "seeds"]
+    head = ["network", "target", "parameters kept", "multiply-adds kept", "test error", "widths (seed 0)", "seeds"]
     rows = []
     for (recipe, target), group in sorted(grouped(runs).items(), key=lambda item: (item[0][0], -(item[0][1] or 2))):
         rows.append([

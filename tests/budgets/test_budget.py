@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from ellzero.budgets import Budget, Penalty
-from ellzero.budgets.controller import Controller
+from ellzero.budgets.controller import CONTROLLERS, ProportionalIntegral, Restarts
 from ellzero.errors import BudgetError, NonFiniteError, TraceError
 from ellzero.gates import Gated
 from ellzero.graph import Costs, Target
@@ -146,9 +146,10 @@ def test_a_target_above_the_size_at_the_start_is_the_goal_from_the_start(small):
     assert budget.multipliers["params"] == 0
 
 
+@pytest.mark.parametrize("law", CONTROLLERS.values())
 @pytest.mark.parametrize("seen", [math.nan, math.inf, -math.inf])
-def test_no_violation_however_broken_poisons_a_multiplier(seen):
-    controller = Controller(torch.tensor([0.9]), torch.tensor([0.1]), ramp=10, dual_lr=1e-2)
+def test_no_violation_however_broken_poisons_a_multiplier(seen, law):
+    controller = law(torch.tensor([0.9]), torch.tensor([0.1]), ramp=10, dual_lr=1e-2)
     for _ in range(3):
         controller.advance(torch.tensor([seen]))
     controller.advance(torch.tensor([0.1]))
@@ -156,11 +157,26 @@ def test_no_violation_however_broken_poisons_a_multiplier(seen):
 
 
 def test_a_multiplier_is_never_negative_and_presses_no_more_when_the_target_is_met():
-    controller = Controller(torch.tensor([0.9]), torch.tensor([0.1]), ramp=10, dual_lr=1e-2)
+    controller = ProportionalIntegral(torch.tensor([0.9]), torch.tensor([0.1]), ramp=10, dual_lr=1e-2)
     for violation in (0.5, 0.5, -5.0, -0.001, 0.002, -0.1):
         controller.advance(torch.tensor([violation]))
         assert controller.multiplier.item() >= 0
     assert controller.multiplier.item() <= 0.0011 * controller.integral.item()
+
+
+def test_restarts_add_up_violations_and_start_again_from_zero():
+    controller = Restarts(torch.tensor([0.9]), torch.tensor([0.1]), ramp=10, dual_lr=0.5)
+    seen = []
+    for violation in (0.5, 0.25, -0.01, 0.125):
+        controller.advance(torch.tensor([violation]))
+        seen.append(controller.multiplier.item())
+    assert seen == [0.25, 0.375, 0.0, 0.0625]
+
+
+def test_a_budget_takes_either_controller_and_names_the_nearest(small):
+    assert isinstance(Budget(small, params=0.5, controller="restarts").state, Restarts)
+    with pytest.raises(ValueError, match="did you mean 'restarts'"):
+        Budget(small, params=0.5, controller="restart")
 
 
 @pytest.mark.parametrize("share", [0, 0.0, -0.1, 1.5, 10, math.nan, math.inf, -math.inf])

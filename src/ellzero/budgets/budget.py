@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from ellzero.budgets.controller import Controller
+from ellzero.budgets.controller import CONTROLLERS
 from ellzero.budgets.feasibility import check_reachable, simulate
 from ellzero.budgets.projection import Fit, gates_of, project
 from ellzero.budgets.steps import StepGuard
@@ -26,8 +26,8 @@ class Budget:
 
     :math:`C_t` is the cost of the network that will be delivered. The target :math:`\epsilon_t(k)` goes down
     geometrically from the size at the start to the goal over the first steps (`ramp`), so that the multiplier never
-    winds up. After each optimizer step the multiplier goes up where the constraint is violated; where it holds by
-    0.7 % or more, it presses no more (see `Controller`).
+    winds up. After each optimizer step the multiplier goes up where the constraint is violated, and presses no more
+    where it holds: by a proportional and integral law that finds losses of any scale, or by restarts from zero.
 
     Args:
         gated: the gated network. Its copies and wrappers (`AveragedModel`, `DistributedDataParallel`) come after the
@@ -39,6 +39,7 @@ class Budget:
         steps: how many optimizer steps the training will take, if known.
         ramp: over how many steps the target goes down; by default 40 % of `steps`, or 1000.
         dual_lr: eta, per step; for losses far above 1, raise it in proportion.
+        controller: `"pi"`, or `"restarts"` for plain dual ascent with restarts.
 
     Raises:
         ValueError: if a share is outside (0, 1], or a name is unknown (the nearest one is offered).
@@ -59,11 +60,14 @@ class Budget:
         steps: int | None = None,
         ramp: int | None = None,
         dual_lr: float = 1e-2,
+        controller: str = "pi",
     ) -> None:
         parsed = parse({"params": params, "macs": macs, "units": units}, share=True)
         _check_counts(steps=steps, ramp=ramp)
         if not 0 < dual_lr < math.inf:
             raise ValueError(f"dual_lr must be positive and finite, got {dual_lr}; try 0.01")
+        if controller not in CONTROLLERS:
+            raise ValueError(f"unknown controller {controller!r}{nearest(controller, CONTROLLERS)}")
         self.gated = gated
         self.costs = Costs(gated.layout, [target for target, _ in parsed])
         self.goals = [share for _, share in parsed]
@@ -74,7 +78,8 @@ class Budget:
         self.dual_lr = dual_lr
         device = gated.log_odds.device
         goal = torch.tensor(self.goals, device=device)
-        self.state = Controller(self._expected().detach(), goal, ramp=self.ramp, dual_lr=dual_lr)
+        self.controller = CONTROLLERS[controller]
+        self.state = self.controller(self._expected().detach(), goal, ramp=self.ramp, dual_lr=dual_lr)
         gated.gates.add_module("budget", self.state)
         self._registered = gated.gates._modules
         self._seen: Tensor | None = None
@@ -153,8 +158,16 @@ class Budget:
         """
         if self.steps is None:
             raise ValueError("announce the length of the training first: Budget(..., steps=...)")
-        log_odds, schedule = self.gated.log_odds, {"steps": self.steps, "ramp": self.ramp}
-        simulate(self.costs, self.goals, log_odds, optimizer, dual_lr=self.dual_lr, **schedule)
+        simulate(
+            self.costs,
+            self.goals,
+            self.gated.log_odds,
+            optimizer,
+            steps=self.steps,
+            ramp=self.ramp,
+            dual_lr=self.dual_lr,
+            controller=self.controller,
+        )
 
     def _expected(self) -> Tensor:
         return self.costs.expected(self.gated.prob_open())

@@ -49,6 +49,7 @@ def simulate(
     steps: int,
     ramp: int,
     dual_lr: float,
+    controller: type[Controller],
 ) -> None:
     """Drive the gates by the multipliers alone and refuse an optimizer under which they miss the goals.
 
@@ -60,6 +61,7 @@ def simulate(
         steps: length of the training; if longer than 1000, fewer and larger steps are taken.
         ramp: steps over which the targets go down.
         dual_lr: of the multipliers, per step.
+        controller: their law.
 
     Raises:
         ValueError: if the gates are not in the optimizer, or another cannot be made of its class and settings.
@@ -73,13 +75,13 @@ def simulate(
     copy, lr = _copy(optimizer, group, gates, stride)
     goal = torch.tensor(list(goals), device=gates.device)
     best = costs.expected(prob_open(gates)).detach()
-    controller = Controller(best, goal, ramp=ramp, dual_lr=dual_lr, stride=stride)
+    law = controller(best, goal, ramp=ramp, dual_lr=dual_lr, stride=stride)
     for _ in range(0, steps, stride):
-        violation = controller.violation(costs.expected(prob_open(gates)))
+        violation = law.violation(costs.expected(prob_open(gates)))
         copy.zero_grad()
-        torch.dot(controller.multiplier, violation).backward()
+        torch.dot(law.multiplier, violation).backward()
         copy.step()
-        controller.advance(violation.detach())
+        law.advance(violation.detach())
         share = costs.expected(prob_open(gates)).detach()
         best = share if bool((share / goal).max() < (best / goal).max()) else best
         if bool((best <= goal).all()):
