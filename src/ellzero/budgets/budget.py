@@ -12,6 +12,7 @@ from ellzero.budgets.feasibility import check_reachable, simulate
 from ellzero.budgets.projection import Fit, gates_of, project
 from ellzero.budgets.steps import StepGuard
 from ellzero.budgets.targets import Amounts, GatedNetwork, parse
+from ellzero.errors import nearest
 from ellzero.graph import Costs, Plan
 
 RAMP = 0.4
