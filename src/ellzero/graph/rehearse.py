@@ -17,8 +17,8 @@ from ellzero.graph.cut import cut, kept_indices
 from ellzero.graph.layout import Layout, settle
 from ellzero.graph.shadow import Example, forward, plain_outputs
 
-_LARGEST = 2**27
-"""Networks of more parameters are not rehearsed: the copy in float64 would take more than a gigabyte."""
+_LARGEST = 2**23
+"""Networks of more parameters are not rehearsed: copies in float64 would outweigh the network several times."""
 
 _RELATIVE, _ABSOLUTE = 1e-5, 1e-9
 """Far above the rounding of float64, and of float32 within a network that insists on it."""
@@ -29,7 +29,7 @@ def rehearse(model: nn.Module, example: Example, channels: Channels, *, times: i
 
     This finds what labels cannot see: a width that the forward pass uses as a number (`x / x.shape[1]`), say. A random
     half of all channels is cut at once, then the other; only if the outputs differ are groups tried one by one.
-    Networks without data (meta tensors), or too large for a copy in float64, are not rehearsed.
+    Networks without data (meta tensors), or of more than 8 million parameters, are not rehearsed; `prune` verifies them.
 
     Args:
         model: any module; it is not changed.
