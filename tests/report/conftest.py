@@ -36,7 +36,7 @@ def convolutional():
     """A gated network with positions: 3 channels of 2 x 2 are flattened."""
     torch.manual_seed(0)
     net = nn.Sequential(nn.Conv2d(1, 3, 3), nn.ReLU(), nn.Flatten(), nn.Linear(12, 5), nn.ReLU(), nn.Linear(5, 2))
-    gated = Gated(net, torch.zeros(1, 1, 4, 4), positions=True)
+    gated = Gated(net, torch.zeros(1, 1, 4, 4), positions=True, log_odds=0.0)
     budget = Budget(gated, params=0.6)
     return gated, budget, prune(gated, budget)
 

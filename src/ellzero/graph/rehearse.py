@@ -29,7 +29,7 @@ def rehearse(model: nn.Module, example: Example, channels: Channels, *, times: i
 
     This finds what labels cannot see: a width that the forward pass uses as a number (`x / x.shape[1]`), say. A random
     half of all channels is cut at once, then the other; only if the outputs differ are groups tried one by one.
-    Networks without data (meta tensors), or of more than 8 million parameters, are not rehearsed; `prune` verifies them.
+    Networks without data (meta tensors), or of more than 8 million parameters, are left to the verification in `prune`.
 
     Args:
         model: any module; it is not changed.
