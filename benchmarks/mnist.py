@@ -18,6 +18,7 @@ import torch
 from torch.nn import functional as F
 
 import ellzero as l0
+from ellzero.budgets import CONTROLLERS
 from ellzero.recipes import mnist_lenet5, mnist_mlp
 from ellzero.recipes.classify import error_of
 from ellzero.recipes.data import load_mnist
@@ -37,6 +38,7 @@ def main() -> None:
     parser.add_argument("--targets", type=float, nargs="+", default=[])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--epochs", type=int, help="the recipe's own number by default")
+    parser.add_argument("--controller", choices=CONTROLLERS, help="law of the multipliers; the recipe's own by default")
     parser.add_argument("--dense", action="store_true", help="also train the dense network without gates")
     parser.add_argument("--data", type=Path)
     parser.add_argument("--threads", type=int, default=1)
@@ -45,7 +47,8 @@ def main() -> None:
     module, kind = RECIPES[options.recipe]
     for seed in options.seeds:
         settings = kind(seed=seed, data=options.data)
-        settings = replace(settings, epochs=options.epochs or settings.epochs)
+        chosen = {"epochs": options.epochs, "controller": options.controller}
+        settings = replace(settings, **{name: value for name, value in chosen.items() if value})
         for target in options.targets:
             save(options.recipe, gated_run(module, replace(settings, budget={"params": target}), target))
         if options.dense:
@@ -65,6 +68,7 @@ def gated_run(module: Any, settings: Settings, target: float) -> dict[str, Any]:
         "target": target,
         "seed": settings.seed,
         "epochs": settings.epochs,
+        "controller": settings.controller,
         "error": error_of(small, images.test_x, images.test_y),
         "best_error": min(epoch.error for epoch in epochs),
         "params": after.params / before.params,
@@ -95,7 +99,7 @@ def dense_run(build: Any, settings: Settings) -> dict[str, Any]:
             schedule.step()
     network.eval()
     error = error_of(network, images.test_x, images.test_y)
-    run = {"target": None, "seed": settings.seed, "epochs": settings.epochs}
+    run = {"target": None, "seed": settings.seed, "epochs": settings.epochs, "controller": None}
     return {**run, "error": error, "params": 1.0, "macs": 1.0}
 
 
@@ -104,9 +108,9 @@ def save(recipe: str, entry: dict[str, Any]) -> None:
     RESULTS.parent.mkdir(exist_ok=True)
     known = json.loads(RESULTS.read_text()) if RESULTS.exists() else []
     entry = {"recipe": recipe, **entry, "torch": torch.__version__, "machine": platform.machine()}
-    same = ("recipe", "target", "seed", "epochs")
+    same = ("recipe", "target", "seed", "epochs", "controller")
     known = [other for other in known if any(other[key] != entry[key] for key in same)]
-    known = sorted([*known, entry], key=lambda one: (one["recipe"], one["target"] or 2, one["seed"], one["epochs"]))
+    known = sorted([*known, entry], key=lambda one: [str(one[key]) for key in same])
     RESULTS.write_text(json.dumps(known, indent=1) + "\n")
     print(json.dumps(entry), flush=True)
 

@@ -37,31 +37,27 @@ def main() -> None:
 
 
 def mnist(runs: list[dict[str, Any]]) -> str:
-    """Error and true size of what was delivered, for the recipes' own number of epochs."""
-    head = ["network", "target", "parameters kept", "multiply-adds kept", "test error", "widths (seed 0)", "seeds"]
+    """Error and true size of what was delivered."""
+    head = ["network", "target", "controller", "parameters kept", "multiply-adds kept", "test error", "widths (seed 0)",
+            "seeds"]  # fmt: skip
     rows = []
-    for (recipe, target), group in sorted(grouped(runs).items(), key=lambda item: (item[0][0], -(item[0][1] or 2))):
-        rows.append([
-            NAMES[recipe],
-            "dense" if target is None else f"{target:.1%}",
-            percent([run["params"] for run in group]),
-            percent([run["macs"] for run in group]),
-            percent([run["error"] for run in group]),
-            "-".join(str(width) for width in group[0].get("widths", {}).values()),
-            str(len(group)),
-        ])  # fmt: skip
+    for (recipe, target, controller), group in grouped(runs):
+        widths = next((run["widths"].values() for run in group if run["seed"] == 0 and "widths" in run), ())
+        sizes = [percent([run[key] for run in group]) for key in ("params", "macs", "error")]
+        named = [NAMES[recipe], f"{target:.1%}" if target else "dense", controller or ""]
+        rows.append([*named, *sizes, "-".join(map(str, widths)), str(len(group))])
     return markdown(head, rows)
 
 
 def reach(runs: list[dict[str, Any]]) -> str:
     """Expected size at two thirds of the run against the target."""
-    head = ["network", "target", "expected size at two thirds", "expected size at the end", "delivered", "seeds"]
+    head = ["network", "target", "controller", "expected at two thirds", "expected at the end", "delivered", "seeds"]
     rows = []
-    for (recipe, target), group in sorted(grouped(runs).items(), key=lambda item: (item[0][0], item[0][1] or 2)):
-        if target is not None:
-            two_thirds, end = ([run[key] for run in group] for key in ("expected_at_two_thirds", "expected_at_end"))
-            sizes = [percent(values) for values in (two_thirds, end, [run["params"] for run in group])]
-            rows.append([NAMES[recipe], f"{target:.1%}", *sizes, str(len(group))])
+    for (recipe, target, controller), group in grouped(runs):
+        if target:
+            keys = ("expected_at_two_thirds", "expected_at_end", "params")
+            sizes = [percent([run[key] for run in group]) for key in keys]
+            rows.append([NAMES[recipe], f"{target:.1%}", controller, *sizes, str(len(group))])
     return markdown(head, rows)
 
 
@@ -87,12 +83,12 @@ def surgery(found: dict[str, Any]) -> str:
     return markdown(["ResNet-50 size, 25.6 M parameters", "least", "median", "most"], rows)
 
 
-def grouped(runs: list[dict[str, Any]]) -> dict[tuple[str, float | None], list[dict[str, Any]]]:
-    """Runs by network and target."""
-    groups: dict[tuple[str, float | None], list[dict[str, Any]]] = {}
+def grouped(runs: list[dict[str, Any]]) -> list[tuple[tuple[str, float, str], list[dict[str, Any]]]]:
+    """Runs by network, target (0 for dense) and controller, in this order, the largest target first."""
+    groups: dict[tuple[str, float, str], list[dict[str, Any]]] = {}
     for run in runs:
-        groups.setdefault((run["recipe"], run["target"]), []).append(run)
-    return groups
+        groups.setdefault((run["recipe"], run["target"] or 0.0, run["controller"] or ""), []).append(run)
+    return sorted(groups.items(), key=lambda item: (item[0][0], -(item[0][1] or 2), item[0][2]))
 
 
 def percent(values: list[float]) -> str:

@@ -3,6 +3,7 @@
 from functools import partial
 
 import pytest
+import torch
 
 from ellzero.distributions import BinaryConcrete, HardConcrete
 
@@ -18,3 +19,9 @@ MEMBERS = {
 def member(request):
     """A distribution that lacks only its log-odds."""
     return request.param
+
+
+@pytest.fixture(autouse=True)
+def _validate_by_default():
+    """`torch.compile` switches off the validation of all distributions in the process; here it is on."""
+    torch.distributions.Distribution.set_default_validate_args(True)

@@ -32,6 +32,7 @@ def add_settings(parser: argparse.ArgumentParser, kind: type[Settings], *, defau
         wanted, default, text = type_of(kind, name), getattr(blank, name), texts.get(name, "")
         option = f"--{name.replace('_', '-')}"
         metavar = "MODULE:FUNCTION" if "module:function" in text else _METAVARS.get(wanted)
+        metavar = "LAW" if name == "controller" else metavar
         if defaults and isinstance(default, (int, float, str)) and default not in ("", False):
             text += f" (default: {default})"
         if wanted is bool:

@@ -21,6 +21,7 @@ class Lenet5Settings(Settings):
     budget: Mapping[str, float] = field(default_factory=lambda: {"params": 0.1})
     epochs: int = 30
     gate_lr: float = 6e-3
+    controller: str = "restarts"
 
 
 def build() -> nn.Module:

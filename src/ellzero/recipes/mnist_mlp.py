@@ -20,6 +20,7 @@ class MlpSettings(Settings):
 
     budget: Mapping[str, float] = field(default_factory=lambda: {"params": 0.33})
     epochs: int = 40
+    controller: str = "restarts"
 
 
 def build() -> nn.Module:

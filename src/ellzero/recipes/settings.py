@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import torch
 from torch.optim.lr_scheduler import LambdaLR
 
-from ellzero.budgets import Amounts, Budget, Penalty
+from ellzero.budgets import CONTROLLERS, Amounts, Budget, Penalty
 from ellzero.budgets.targets import parse
 from ellzero.errors import nearest
 from ellzero.gates import Gated
@@ -43,6 +43,9 @@ class Settings:
     gate_lr: float = 3e-3
     """Learning rate of the gates (Adam), constant."""
 
+    controller: str = "pi"
+    """Law of the budget's multipliers: pi or restarts."""
+
     seed: int = 0
     """Of the weights, the order of the data and the gates' noise."""
 
@@ -69,6 +72,8 @@ class Settings:
         for name in ("lr", "gate_lr"):
             if not 0 < getattr(self, name) < math.inf:
                 raise ValueError(f"{name} must be positive and finite, got {getattr(self, name)}")
+        if self.controller not in CONTROLLERS:
+            raise ValueError(f"unknown controller {self.controller!r}{nearest(self.controller, CONTROLLERS)}")
         if not 0 <= self.seed < 2**32:
             raise ValueError(f"seed must be a whole number from 0 to {2**32 - 1}, got {self.seed}")
 
@@ -81,7 +86,9 @@ class Settings:
         """
         self.check()
         amounts: dict[str, Any] = dict(self.budget or self.penalty)
-        return Budget(gated, steps=steps, **amounts) if self.budget else Penalty(gated, **amounts)
+        if self.penalty:
+            return Penalty(gated, **amounts)
+        return Budget(gated, steps=steps, controller=self.controller, **amounts)
 
     def optimizer(self, gated: Gated, steps: int) -> tuple[torch.optim.Optimizer, LambdaLR]:
         """Adam for weights and gates, and the schedule of the weights' learning rate."""
