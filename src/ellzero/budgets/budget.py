@@ -9,17 +9,15 @@ from torch import Tensor
 
 from ellzero.budgets.controller import CONTROLLERS
 from ellzero.budgets.feasibility import check_reachable, simulate
-from ellzero.budgets.projection import Fit, gates_of, project
-from ellzero.budgets.steps import StepGuard
+from ellzero.budgets.sizer import Sizer
 from ellzero.budgets.targets import Amounts, GatedNetwork, parse
 from ellzero.errors import nearest
-from ellzero.graph import Costs, Plan
 
 RAMP = 0.4
 DEFAULT_RAMP_STEPS = 1000
 
 
-class Budget:
+class Budget(Sizer):
     r"""At most this share of the parameters, multiply-adds or units may stay; one Lagrange multiplier per target.
 
     .. math:: \min_{\theta, a} \max_{\lambda \ge 0} E_z[L(\theta \odot z)] + \sum_t \lambda_t g_t(a), \qquad
@@ -69,10 +67,8 @@ class Budget:
             raise ValueError(f"dual_lr must be positive and finite, got {dual_lr}; try 0.01")
         if controller not in CONTROLLERS:
             raise ValueError(f"unknown controller {controller!r}{nearest(controller, CONTROLLERS)}")
-        self.gated = gated
-        self.costs = Costs(gated.layout, [target for target, _ in parsed])
+        super().__init__(gated, [target for target, _ in parsed])
         self.goals = [share for _, share in parsed]
-        self.limits = [math.floor(share * full + 1e-9) for share, full in zip(self.goals, self.costs.full, strict=True)]
         check_reachable(self.costs, self.limits)
         self.steps = steps
         self.ramp = ramp if ramp is not None else max(1, int(RAMP * steps)) if steps else DEFAULT_RAMP_STEPS
@@ -84,7 +80,11 @@ class Budget:
         gated.gates.add_module("budget", self.state)
         self._registered = gated.gates._modules
         self._seen: Tensor | None = None
-        self._guard = StepGuard(gated)
+
+    @property
+    def limits(self) -> list[int]:
+        """The largest size of each target that may be delivered."""
+        return [math.floor(share * full + 1e-9) for share, full in zip(self.goals, self.costs.full, strict=True)]
 
     def penalty(self) -> Tensor:
         """What to add to the loss: the sum of multiplier times violation; a scalar, differentiable in the gates.
@@ -119,30 +119,9 @@ class Budget:
         """The Lagrange multiplier of each target."""
         return self.costs.named(self.state.multiplier.tolist())
 
-    def expected(self) -> dict[str, float]:
-        """The expected share of each target that stays."""
-        with torch.no_grad():
-            return self.costs.named(self._expected().tolist())
-
     def current_targets(self) -> dict[str, float]:
         """The share that each target allows at this point of the ramp."""
         return self.costs.named(self.state.log_target.exp().tolist())
-
-    def real(self, plan: Plan) -> dict[str, float]:
-        """The share of each target that a network cut to this plan has."""
-        return self.costs.real(plan.open_gates(self.gated.layout))
-
-    def fit(self, gated: GatedNetwork | None = None) -> Fit:
-        """The plan of the gates' medians; if it is over the budget, the least open gates are shut until it fits.
-
-        Args:
-            gated: a copy of the gated network (an average of its weights, say), if not the network itself.
-
-        Raises:
-            BudgetError: if that network is gated in another way.
-        """
-        log_odds = gates_of(self.gated if gated is None else gated, self.gated.layout)
-        return project(self.costs, log_odds, self.limits)
 
     def check(self, optimizer: torch.optim.Optimizer) -> None:
         """Refuse an optimizer that cannot meet the targets within the steps announced, even without any loss.
@@ -169,9 +148,6 @@ class Budget:
             dual_lr=self.dual_lr,
             controller=self.controller,
         )
-
-    def _expected(self) -> Tensor:
-        return self.costs.expected(self.gated.prob_open())
 
     def _violation(self) -> Tensor:
         return self.state.violation(self._expected())

@@ -5,13 +5,11 @@ __all__ = ["Penalty"]
 import torch
 from torch import Tensor
 
-from ellzero.budgets.projection import Fit, gates_of, project
-from ellzero.budgets.steps import StepGuard
+from ellzero.budgets.sizer import Sizer
 from ellzero.budgets.targets import Amounts, GatedNetwork, parse
-from ellzero.graph import Costs, Plan
 
 
-class Penalty:
+class Penalty(Sizer):
     r"""L0 regularisation at a fixed strength, in units of the loss per parameter, multiply-add or open gate.
 
     .. math:: \sum_t \lambda_t E_z[C_t]
@@ -38,16 +36,19 @@ class Penalty:
         self, gated: GatedNetwork, *, params: Amounts = None, macs: Amounts = None, units: Amounts = None
     ) -> None:
         parsed = parse({"params": params, "macs": macs, "units": units}, share=False)
-        self.gated = gated
-        self.costs = Costs(gated.layout, [target for target, _ in parsed])
+        super().__init__(gated, [target for target, _ in parsed])
         prices = torch.tensor([price for _, price in parsed], dtype=torch.float64)
         self.prices = (prices * torch.tensor(self.costs.full, dtype=torch.float64)).float().to(gated.log_odds.device)
-        self._guard = StepGuard(gated)
+
+    @property
+    def limits(self) -> list[int]:
+        """A penalty has none: what the gates leave open is delivered."""
+        return self.costs.full
 
     def penalty(self) -> Tensor:
         """What to add to the loss; a scalar, differentiable in the gates."""
         self._guard.saw_penalty()
-        return torch.dot(self.prices, self.costs.expected(self.gated.prob_open()))
+        return torch.dot(self.prices, self._expected())
 
     @torch.no_grad()
     def step(self) -> None:
@@ -58,24 +59,3 @@ class Penalty:
         """
         self._guard.check_gates()
         self._guard.stepped()
-
-    def expected(self) -> dict[str, float]:
-        """The expected share of each target that stays."""
-        with torch.no_grad():
-            return self.costs.named(self.costs.expected(self.gated.prob_open()).tolist())
-
-    def real(self, plan: Plan) -> dict[str, float]:
-        """The share of each target that a network cut to this plan has."""
-        return self.costs.real(plan.open_gates(self.gated.layout))
-
-    def fit(self, gated: GatedNetwork | None = None) -> Fit:
-        """The plan of the gates' medians; a penalty has no limit to keep.
-
-        Args:
-            gated: a copy of the gated network (an average of its weights, say), if not the network itself.
-
-        Raises:
-            BudgetError: if that network is gated in another way.
-        """
-        log_odds = gates_of(self.gated if gated is None else gated, self.gated.layout)
-        return project(self.costs, log_odds, self.costs.full)

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ellzero.budgets import Budget
+from ellzero.budgets import Budget, Sizer
 from ellzero.gates import Gated
 from ellzero.recipes.data import Images
 from ellzero.recipes.settings import Settings
-from ellzero.training import Batches, Epoch, History, Loader, Sizer, train
+from ellzero.training import Batches, Epoch, History, Loader, train
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 

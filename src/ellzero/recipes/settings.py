@@ -10,12 +10,11 @@ from typing import Any, ClassVar
 import torch
 from torch.optim.lr_scheduler import LambdaLR
 
-from ellzero.budgets import CONTROLLERS, Amounts, Budget, Penalty
+from ellzero.budgets import CONTROLLERS, Amounts, Budget, Penalty, Sizer
 from ellzero.budgets.targets import parse
 from ellzero.errors import nearest
 from ellzero.gates import Gated
 from ellzero.graph import KINDS
-from ellzero.training import Sizer
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """The training loop of the recipes and the command line: epochs, a diary, and a safe stop."""
 
-__all__ = ["Loader", "Sizer", "train"]
+__all__ = ["Loader", "train"]
 
 import math
 import time
@@ -11,16 +11,13 @@ import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LRScheduler
 
-from ellzero.budgets import Budget, Fit, Penalty
+from ellzero.budgets import Budget, Fit, Sizer
 from ellzero.distributions import median
 from ellzero.errors import NonFiniteError
 from ellzero.gates import Gated
 from ellzero.surgery import evaluating
 from ellzero.training.history import Epoch, History
 from ellzero.training.last_good import LastGood
-
-Sizer = Budget | Penalty
-"""What keeps the network small."""
 
 
 class Loader(Protocol):
@@ -148,9 +145,7 @@ def _check(gated: Gated, sizer: Sizer, optimizer: torch.optim.Optimizer, loader:
 
 
 def _goal(sizer: Sizer) -> dict[str, float]:
-    if isinstance(sizer, Penalty):
-        return {}
-    return sizer.costs.named(sizer.goals)
+    return sizer.costs.named(sizer.goals) if isinstance(sizer, Budget) else {}
 
 
 def _entry(
