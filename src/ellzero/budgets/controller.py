@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 _SHARE = 0.03
+_RAMP = 2000
 _GAIN = 150.0
 _LEAST, _FIRM, _MOST = -0.999 / _GAIN, 3 / _GAIN, 0.1
 
@@ -61,14 +62,15 @@ class Controller(nn.Module):
 
 
 class ProportionalIntegral(Controller):
-    r"""Dual ascent with a memory: finds losses of any scale, and lets go as soon as the target is met.
+    r"""Dual ascent with a memory: finds losses of other scales, and lets go as soon as the target is met.
 
     .. math:: I \leftarrow I + \eta\,[v]_+ + c\,I\,v, \qquad \lambda = I\,(1 + \kappa \min(v, 3/\kappa)), \qquad
               v = \operatorname{clip}(g, -1/\kappa, 0.1)
 
     The integral grows from zero by itself and then in proportion to its size. The proportional part answers at once: a
     target that is met by :math:`1/\kappa = 0.7\,\%` presses no more, which is a restart that is gradual and does not
-    forget, and the clips keep the integral from winding up.
+    forget, and the clips keep the integral from winding up. :math:`\eta` and c hold for ramps of 2000 steps and more;
+    on shorter ones both are larger in proportion.
 
     Source:
         Sohrabi et al. (2024), algorithm 1 (nuPI), https://arxiv.org/abs/2406.04558; the relative gains are ours.
@@ -78,12 +80,13 @@ class ProportionalIntegral(Controller):
 
     def __init__(self, start: Tensor, goal: Tensor, *, ramp: int, dual_lr: float, stride: int = 1) -> None:
         super().__init__(start, goal, ramp=ramp, dual_lr=dual_lr, stride=stride)
+        self.pace = stride * max(1.0, _RAMP / ramp)
         self.register_buffer("integral", torch.zeros_like(goal))
 
     def _answer(self, violation: Tensor) -> None:
         clipped = violation.clamp_(_LEAST, _MOST)
-        self.integral.addcmul_(self.integral, clipped, value=min(self.stride * _SHARE, 1.0))
-        self.integral.add_(clipped.clamp_min(0), alpha=self.stride * self.dual_lr)
+        self.integral.addcmul_(self.integral, clipped, value=min(self.pace * _SHARE, 1.0))
+        self.integral.add_(clipped.clamp_min(0), alpha=self.pace * self.dual_lr)
         torch.addcmul(self.integral, self.integral, clipped.clamp_max_(_FIRM), value=_GAIN, out=self.multiplier)
 
 

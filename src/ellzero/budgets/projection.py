@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ellzero.budgets.targets import GatedNetwork
 from ellzero.distributions import median, prob_open
-from ellzero.errors import BudgetError
+from ellzero.errors import BudgetError, NonFiniteError
 from ellzero.graph import Costs, Layout, Plan, settle
 
 
@@ -32,12 +32,16 @@ def gates_of(gated: GatedNetwork, layout: Layout) -> Tensor:
     Raises:
         TypeError: if it is no gated network.
         BudgetError: if it is gated in another way.
+        NonFiniteError: if a gate is NaN or infinite.
     """
     if not hasattr(gated, "layout"):
         raise TypeError(f"expected a gated network, got {type(gated).__name__}; give what it wraps, such as ema.module")
     if gated.layout.channels != layout.channels:
         raise BudgetError("this network is gated in another way than the one that the budget was made for")
-    return gated.log_odds.detach().cpu()
+    log_odds = gated.log_odds.detach().cpu()
+    if not bool(log_odds.isfinite().all()):
+        raise NonFiniteError("some gates are NaN or infinite; load a sound checkpoint")
+    return log_odds
 
 
 def project(costs: Costs, log_odds: Tensor, limits: Sequence[int]) -> Fit:

@@ -65,9 +65,11 @@ class StepGuard:
             return
         bad = int((~log_odds.isfinite()).sum())
         log_odds.data.copy_(self._good)
+        self._version, self._num_changes = None, 0
         raise NonFiniteError(
             f"{bad} of {len(log_odds)} gates became NaN or infinite in step {int(self._counters[1]) + 1}; they are "
-            "back at the last good step. Look for NaN in the data or the loss, or lower the learning rate"
+            "back at the last good step. Weights and the optimizer's moments may hold NaN too: restore them, and look "
+            "for NaN in the data or the loss, or lower the learning rate"
         )
 
     def stepped(self) -> None:

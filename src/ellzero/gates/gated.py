@@ -123,7 +123,14 @@ class Gated(nn.Module):
         return self.gates.prob_open()
 
     def plan(self) -> Plan:
-        """What the gates' medians shut, as plain data; nothing is cut."""
+        """What the gates' medians shut, as plain data; nothing is cut.
+
+        Raises:
+            NonFiniteError: if a gate is NaN or infinite.
+        """
+        bad = int((~self.log_odds.isfinite()).sum())
+        if bad:
+            raise NonFiniteError(f"{bad} of {len(self.log_odds)} gates are NaN or infinite; load a sound checkpoint")
         return Plan.of(self.layout, self.gates.is_open().cpu())
 
     def planned(self, plan: Plan) -> AbstractContextManager[None]:
@@ -173,6 +180,8 @@ def _start(layout: Layout, *, pretrained: bool, log_odds: float | None) -> Tenso
 
 
 def _check_start(model: nn.Module, log_odds: float | None) -> None:
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"expected a network to gate, an nn.Module, got {type(model).__name__}")
     if log_odds is not None and not math.isfinite(log_odds):
         raise ValueError(f"gates must start at a finite log-odds, got {log_odds}; leave it out for the default")
     if any(isinstance(module, Mask) for module in model.modules()):
@@ -181,6 +190,8 @@ def _check_start(model: nn.Module, log_odds: float | None) -> None:
 
 def _check_finite(model: nn.Module) -> None:
     for name, parameter in model.named_parameters():
+        if isinstance(parameter, nn.parameter.UninitializedParameter):
+            raise ValueError(f"the weight {name!r} has no shape yet; call the network once on real inputs first")
         if not parameter.is_meta and parameter.is_floating_point() and not bool(parameter.isfinite().all()):
             raise NonFiniteError(f"the weight {name!r} holds NaN or infinite numbers; load a sound checkpoint first")
     for name, buffer in model.named_buffers():  # an attention mask may well be infinite

@@ -10,10 +10,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_flatten
 
 from ellzero.distributions import median, prob_open, sample
-from ellzero.graph import Layout, settle
+from ellzero.graph import Layout, settle, tensors_in
 from ellzero.noise import advance, counters, uniform
 
 Slot = tuple[str, int]
@@ -119,9 +118,9 @@ class GateVector(nn.Module):
         def arrive(_: Tensor) -> None:
             self._replayed = weakref.ref(draw)
 
-        for leaf in tree_flatten(vars(output) if _is_record(output) else output)[0]:
-            if isinstance(leaf, Tensor) and leaf.grad_fn is not None:
-                leaf.register_hook(arrive)
+        for tensor in tensors_in(output):
+            if tensor.grad_fn is not None:
+                tensor.register_hook(arrive)
 
     def _replay(self) -> _Draw | None:
         """The draw that a recomputation must use; none outside of a backward pass."""
@@ -156,7 +155,3 @@ class GateVector(nn.Module):
 def _is_backward() -> bool:
     """Whether a backward pass is running in this thread: what is computed now is a recomputation."""
     return torch._C._current_graph_task_id() != -1
-
-
-def _is_record(output: Any) -> bool:
-    return hasattr(output, "__dict__") and not isinstance(output, (Tensor, dict, tuple, list))

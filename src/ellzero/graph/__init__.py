@@ -23,6 +23,7 @@ __all__ = [
     "kept_indices",
     "settle",
     "structure_of",
+    "tensors_in",
     "trace",
 ]
 
@@ -33,6 +34,7 @@ from ellzero.graph.cut import cut, kept_indices
 from ellzero.graph.fit import check_fit
 from ellzero.graph.layout import Layout, settle
 from ellzero.graph.modules import NoChannels, OnlyBias, Select
+from ellzero.graph.outputs import tensors_in
 from ellzero.graph.plan import Plan
 from ellzero.graph.shadow import Example, forward
 from ellzero.graph.structure import Structure, structure_of

@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 import torch
-from torch import Tensor, nn
-from torch.utils._pytree import tree_flatten
+from torch import nn
 
 from ellzero.graph.channels import Channels, Group
 from ellzero.graph.cut import cut
 from ellzero.graph.layout import Layout, settle
-from ellzero.graph.shadow import Example, Run, on_shadow, plain_outputs
+from ellzero.graph.outputs import tensors_in
+from ellzero.graph.shadow import Example, Run, on_shadow
 
 
 def confirm(model: nn.Module, example: Example, channels: Channels) -> Channels:
@@ -115,4 +115,4 @@ class _Attempt:
 
 
 def _shapes(output: object) -> list[tuple[int, ...]]:
-    return [tuple(leaf.shape) for leaf in tree_flatten(plain_outputs(output))[0] if isinstance(leaf, Tensor)]
+    return [tuple(tensor.shape) for tensor in tensors_in(output)]

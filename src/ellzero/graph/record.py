@@ -13,7 +13,8 @@ from torch.utils._pytree import tree_flatten, tree_map
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from ellzero.errors import TraceError
-from ellzero.graph.shadow import NEEDS_DATA, Example, Run, on_shadow, plain_outputs
+from ellzero.graph.outputs import tensors_in
+from ellzero.graph.shadow import NEEDS_DATA, Example, Run, on_shadow
 
 
 @dataclass(frozen=True)
@@ -86,13 +87,14 @@ def _record(model: nn.Module, run: Run) -> Recording:
 
     def recorded(*args: Any, **kwargs: Any) -> Any:
         inputs.extend(recorder.value(leaf) for leaf in tree_flatten((args, kwargs))[0] if isinstance(leaf, Tensor))
+        _refuse_empty(inputs)
         with recorder:
             return model(*args, **kwargs)
 
     with _module_names(model, recorder.stack):
         try:
             output = run(recorded)
-        except NEEDS_DATA:
+        except (TraceError, *NEEDS_DATA):
             raise
         except Exception as error:
             where = recorder.module or "the network itself"
@@ -101,10 +103,16 @@ def _record(model: nn.Module, run: Run) -> Recording:
                 f"the forward pass failed in {where!r} on an example of shape {shapes}: {error}; "
                 "give an example that the network accepts"
             ) from error
-    outputs = [recorder.value(leaf) for leaf in tree_flatten(plain_outputs(output))[0] if isinstance(leaf, Tensor)]
+    outputs = [recorder.value(tensor) for tensor in tensors_in(output)]
     if not outputs:
         raise TraceError(f"the forward pass returned {type(output).__name__} without any tensor in it")
     return Recording(tuple(recorder.calls), tuple(inputs), tuple(outputs), stored)
+
+
+def _refuse_empty(inputs: list[Value]) -> None:
+    for value in inputs:
+        if 0 in value.shape:
+            raise TraceError(f"the example has shape {value.shape} and so holds no data; give at least one sample")
 
 
 def _stored(model: nn.Module) -> Iterator[tuple[str, Tensor]]:

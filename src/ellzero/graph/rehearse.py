@@ -9,13 +9,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
-from torch.utils._pytree import tree_flatten, tree_map
+from torch.utils._pytree import tree_map
 
 from ellzero.graph.channels import Channels
 from ellzero.graph.confirm import weed_out
 from ellzero.graph.cut import cut, kept_indices
 from ellzero.graph.layout import Layout, settle
-from ellzero.graph.shadow import Example, forward, plain_outputs
+from ellzero.graph.outputs import tensors_in
+from ellzero.graph.shadow import Example, forward
 
 _LARGEST = 2**23
 """Networks of more parameters are not rehearsed: copies in float64 would outweigh the network several times."""
@@ -116,7 +117,7 @@ def _run(network: Any, example: Example) -> list[Tensor]:
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(0)
         output = forward(network, example)
-    return [leaf.detach() for leaf in tree_flatten(plain_outputs(output))[0] if isinstance(leaf, Tensor)]
+    return [tensor.detach() for tensor in tensors_in(output)]
 
 
 def _difference(want: Tensor, have: Tensor) -> bool:

@@ -1,6 +1,6 @@
 """Run a network on its example without its numbers: a shadow, which has shapes only."""
 
-__all__ = ["NEEDS_DATA", "Example", "Run", "forward", "on_shadow", "plain_outputs"]
+__all__ = ["NEEDS_DATA", "Example", "Run", "forward", "on_shadow"]
 
 import copy
 import logging
@@ -111,8 +111,3 @@ def _quiet() -> Iterator[None]:
         yield
     finally:
         logger.setLevel(before)
-
-
-def plain_outputs(output: Any) -> Any:
-    """Objects that hold tensors as attributes (dataclasses of outputs) as a mapping."""
-    return vars(output) if hasattr(output, "__dict__") and not isinstance(output, (Tensor, Mapping)) else output

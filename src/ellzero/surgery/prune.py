@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ellzero.errors import SurgeryError
 from ellzero.graph import Example, Layout, Plan, Structure, cut
 from ellzero.graph.structure import ATTRIBUTE
-from ellzero.surgery.verify import compare, like
+from ellzero.surgery.verify import compare, compare_on_noise, like
 
 _LOG = logging.getLogger("ellzero")
 
@@ -63,7 +63,8 @@ def prune(
     """Cut a gated network down to what is open.
 
     Gates are folded into the weights that read them, and everything that is shut is removed: parameters, buffers and
-    the attributes that speak of them. The result is verified against the gated network in evaluation mode.
+    the attributes that speak of them. The result is verified against the gated network in evaluation mode, on the
+    example and on random numbers of its shape.
 
     Args:
         gated: a gated network, or a copy such as `AveragedModel(gated).module`. It is not changed.
@@ -104,9 +105,9 @@ def prune(
     small = cut(gated.bare(), gated.layout, is_open, factors=gated.factors(plan))
     inputs = like(gated.example if example is None else example, small)
     with gated.planned(plan):
-        difference = compare(network, small, inputs)
+        difference = max(compare(network, small, inputs), compare_on_noise(network, small, inputs))
     if num_shut:
-        _LOG.info("%d gates that training had left open were shut to keep the budget", num_shut)
+        _LOG.warning("%d gates that training had left open were shut to keep the budget", num_shut)
     plan = Plan.of(gated.layout, is_open)
     setattr(small, ATTRIBUTE, Structure(gated.layout.channels, plan, num_shut, difference))
     return small
@@ -114,5 +115,6 @@ def prune(
 
 def _module(gated: PrunableNetwork) -> nn.Module:
     if not isinstance(gated, nn.Module) or not hasattr(gated, "factors"):
-        raise SurgeryError(f"prune needs a gated network, got {type(gated).__name__}; wrap it: Gated(model, example)")
+        hint = "give what it wraps, .module" if hasattr(gated, "module") else "wrap it: Gated(model, example)"
+        raise SurgeryError(f"prune needs a gated network, got {type(gated).__name__}; {hint}")
     return gated

@@ -1,6 +1,6 @@
 """Hold a cut network against the gated one: same outputs, or an error with the largest difference."""
 
-__all__ = ["compare", "evaluating", "like"]
+__all__ = ["compare", "compare_on_noise", "evaluating", "like"]
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,10 +8,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_flatten, tree_map
+from torch.utils._pytree import tree_map
 
 from ellzero.errors import NonFiniteError, SurgeryError
-from ellzero.graph import Example, forward
+from ellzero.graph import Example, forward, tensors_in
 
 _UNITS = 2**12
 """Allowed difference in units of the last place: what another order of summation may change."""
@@ -62,13 +62,17 @@ def compare(one: nn.Module, other: nn.Module, example: Example) -> float:
         NonFiniteError: if the reference returns NaN.
     """
     with evaluating(one, other):
-        expected = _tensors(forward(one, example))
+        expected = tensors_in(forward(one, example))
         try:
-            found = _tensors(forward(other, example))
+            found = tensors_in(forward(other, example))
         except Exception as error:
             raise SurgeryError(
                 f"the cut network does not run: {error}; keep the part: Gated(..., keep=[...])"
             ) from error
+    if not any(want.numel() for want in expected):
+        raise SurgeryError(
+            "there is nothing to compare: the network returns no number on the example; give another one"
+        )
     largest = 0.0
     for want, have in zip(expected, found, strict=True):
         if want.shape != have.shape:
@@ -89,6 +93,39 @@ def compare(one: nn.Module, other: nn.Module, example: Example) -> float:
     return largest
 
 
+def compare_on_noise(one: nn.Module, other: nn.Module, example: Example) -> float:
+    """Compare two networks on random numbers of the example's shapes: a blank example may hide a difference.
+
+    Args:
+        one: the reference.
+        other: the network in question.
+        example: its floating tensors are replaced; if the reference refuses them, nothing is compared.
+
+    Returns:
+        The largest absolute difference.
+
+    Raises:
+        SurgeryError: if a difference is more than rounding.
+    """
+    generator = torch.Generator().manual_seed(0)
+
+    def vary(leaf: object) -> object:
+        if not isinstance(leaf, Tensor) or not leaf.is_floating_point():
+            return leaf
+        return torch.randn(leaf.shape, generator=generator).to(leaf.device, leaf.dtype)
+
+    noisy = tree_map(vary, example)
+    try:
+        with evaluating(one), torch.no_grad():
+            forward(one, noisy)
+    except Exception:  # whatever the user's forward raises on such data
+        return 0.0
+    try:
+        return compare(one, other, noisy)
+    except NonFiniteError:
+        return 0.0
+
+
 def _distance(want: Tensor, have: Tensor) -> float:
     """The largest difference; equal infinities (masked logits) do not differ."""
     return float(torch.where(want == have, 0.0, (want - have).abs()).max())
@@ -99,8 +136,3 @@ def _allowed(want: Tensor) -> float:
         raise NonFiniteError("the gated network returns NaN on the example; look for NaN in its weights or the example")
     finite = want[want.isfinite()].abs()
     return _UNITS * torch.finfo(want.dtype).eps * max(1.0, float(finite.max()) if finite.numel() else 0.0)
-
-
-def _tensors(output: object) -> list[Tensor]:
-    tree = vars(output) if hasattr(output, "__dict__") and not isinstance(output, (Tensor, dict)) else output
-    return [leaf for leaf in tree_flatten(tree)[0] if isinstance(leaf, Tensor)]
