@@ -24,9 +24,10 @@ from ellzero.budgets import Budget
 from ellzero.errors import BudgetError, DataError, MissingExtraError, TraceError
 from ellzero.graph import Channels, Plan
 from ellzero.recipes.classify import Trained
-from ellzero.recipes.training_file import FILE, SavedTraining, save_training, write_whole
+from ellzero.recipes.training_file import FILE, SavedTraining, save_training
 from ellzero.recipes.typed import settings_to_dict
 from ellzero.report import Report, architecture, curves, report
+from ellzero.report.whole import write_whole
 from ellzero.surgery import evaluating, prune
 from ellzero.training import Epoch
 

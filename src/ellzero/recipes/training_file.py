@@ -1,10 +1,8 @@
 """A finished training in one file, so that looking at the plan and cutting can be two steps."""
 
-__all__ = ["FILE", "SavedTraining", "load_training", "save_training", "write_whole"]
+__all__ = ["FILE", "SavedTraining", "load_training", "save_training"]
 
 import json
-import os
-import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ from ellzero.recipes.classify import Trained
 from ellzero.recipes.settings import Settings
 from ellzero.recipes.table import Recipe, find_recipe
 from ellzero.recipes.typed import settings_from, settings_to_dict
+from ellzero.report.whole import write_whole
 from ellzero.training import Epoch, History
 
 FILE = "training.safetensors"
@@ -80,16 +79,3 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
             return facts, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, KeyError, ValueError) as error:
         raise DataError(f"{path} is damaged or was not written by ellzero ({error}); train again") from error
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file next to its place and rename it: at every moment there is the old file or the new one."""
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ellzero.errors import MissingExtraError
+from ellzero.report.whole import write_whole
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -79,7 +80,7 @@ def write_svg(path: str | os.PathLike[str], size: tuple[float, float], paint: Ca
         figure = Figure(figsize=size, layout="constrained")
         paint(figure)
         figure.savefig(buffer, format="svg", facecolor="white", metadata={"Date": None, "Creator": "ellzero"})
-    _replace(target, buffer.getvalue())
+    write_whole(target, buffer.getvalue())
 
 
 def header(figure: "Figure", title: str, handles: Sequence["Artist"]) -> None:
@@ -111,13 +112,3 @@ def shorten(name: str, longest: int) -> str:
         'model.l…jection'
     """
     return name if len(name) <= longest else f"{name[: (longest - 1) // 2]}…{name[-(longest // 2) :]}"
-
-
-def _replace(target: Path, data: bytes) -> None:
-    """Write to a temporary sibling and rename it."""
-    sibling = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    try:
-        sibling.write_bytes(data)
-        sibling.replace(target)
-    finally:
-        sibling.unlink(missing_ok=True)
