@@ -2,11 +2,14 @@
 
 __all__ = ["FILE", "SavedTraining", "load_training", "save_training"]
 
+import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
@@ -20,7 +23,7 @@ from ellzero.report.whole import write_whole
 from ellzero.training import Epoch, History
 
 FILE = "training.safetensors"
-_KEY = "ellzero"
+_KEY, _DIGEST = "ellzero", "sha256"
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,7 @@ class SavedTraining:
 
 
 def save_training(saved: SavedTraining, folder: Path) -> None:
-    """Write the gated network with its settings and its history; no pickle.
+    """Write the gated network with its settings and its history, and a checksum of it all; no pickle.
 
     Args:
         saved: what to write.
@@ -47,7 +50,8 @@ def save_training(saved: SavedTraining, folder: Path) -> None:
         "settings": settings_to_dict(saved.settings),
         "history": saved.trained.history.to_dict(),
     }
-    write_whole(folder / FILE, save(state, metadata={_KEY: json.dumps(facts)}))
+    text = json.dumps(facts)
+    write_whole(folder / FILE, save(state, metadata={_KEY: text, _DIGEST: _digest(text, state)}))
 
 
 def load_training(folder: Path) -> SavedTraining:
@@ -75,7 +79,20 @@ def load_training(folder: Path) -> SavedTraining:
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     try:
         with safe_open(path, framework="pt") as file:
-            facts = json.loads((file.metadata() or {})[_KEY])
-            return facts, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            metadata = file.metadata() or {}
+            text, digest = metadata[_KEY], metadata[_DIGEST]
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        if _digest(text, state) != digest:
+            raise ValueError("the content does not have the SHA-256 that was written with it")
+        return json.loads(text), state
     except (SafetensorError, KeyError, ValueError) as error:
         raise DataError(f"{path} is damaged or was not written by ellzero ({error}); train again") from error
+
+
+def _digest(text: str, state: Mapping[str, Tensor]) -> str:
+    """SHA-256 of the facts, and of names, dtypes, shapes and bytes of the tensors in the order of their names."""
+    digest = hashlib.sha256(text.encode())
+    for name, tensor in sorted(state.items()):
+        digest.update(json.dumps([name, str(tensor.dtype), list(tensor.shape)]).encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
