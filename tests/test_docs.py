@@ -1,0 +1,43 @@
+"""Every Python example of the README and the documentation runs as it is written."""
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+ROOT = Path(__file__).parent.parent
+PAGES = ("README.md", "docs/index.md", "docs/quickstart.md")
+
+
+def build():
+    return nn.Sequential(nn.Linear(6, 16), nn.ReLU(), nn.Linear(16, 3))
+
+
+def what_the_text_names():
+    """The user's own things, which the text mentions before the example."""
+    torch.manual_seed(0)
+    batches = [(torch.randn(8, 6), torch.randint(3, (8,))) for _ in range(4)]
+    return {"model": build(), "example_inputs": torch.randn(1, 6), "loader": batches, "build": build}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_examples_of_a_page_run_in_order(page, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    names = what_the_text_names()
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(encoding="utf-8"), flags=re.DOTALL)
+    assert blocks
+    for block in blocks:
+        if "runs/lenet5/artifact" in block:  # what the command line would have written
+            (tmp_path / "runs" / "lenet5").mkdir(parents=True)
+            (tmp_path / "lenet").rename(tmp_path / "runs" / "lenet5" / "artifact")
+        exec(compile(block, page, "exec"), names)
+    assert isinstance(names["small"], nn.Module)
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/index.md", "docs/quickstart.md", "docs/concepts.md"])
+def test_every_local_link_of_a_page_leads_somewhere(page):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)#:]+)\)", text):
+        assert ((ROOT / page).parent / target).exists(), target
