@@ -137,12 +137,22 @@ def test_a_damaged_training_is_not_cut(refused, tmp_path):
     assert "is damaged" in err
 
 
-@pytest.mark.parametrize("text", ["{}", "[]", "nothing", '{"shut": {"conv1": "x"}}', '{"shut": 3}'])
-def test_a_plan_that_is_none_is_not_cut(refused, tmp_path, text):
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{}", 'needs an object "shut"'),
+        ("[]", 'needs an object "shut"'),
+        ("nothing", "plan.json is no JSON"),
+        ('{"shut": 3}', 'needs an object "shut"'),
+        ('{"shut": {"conv1": "12"}}', "needs a list of channel numbers for 'conv1', got '12'"),
+        ('{"shut": {"conv1": [1.5]}}', "needs a list of channel numbers for 'conv1', got [1.5]"),
+    ],
+)
+def test_a_plan_that_is_none_is_not_cut(refused, tmp_path, text, message):
     (tmp_path / "plan.json").write_text(text, encoding="utf-8")
     code, err = refused("cut", ".")
-    assert code == Exit.FAILED
-    assert "plan" in err
+    assert code == Exit.USAGE
+    assert message in err
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """`ellzero train` and `ellzero cut`: what is delivered, and that it is the same every time."""
 
 import json
+import shutil
 
 import pytest
 import torch
@@ -88,6 +89,25 @@ def test_an_edited_plan_is_cut_unless_it_is_over_the_budget(short, tmp_path, cap
     assert main(["cut", str(out), "--overwrite"]) == Exit.BUDGET
     assert "the budget allows 26,501" in capsys.readouterr().err
     assert load(out / "artifact", digits.build).conv2.out_channels <= 4
+
+
+@pytest.mark.parametrize(
+    ("shut", "message"),
+    [
+        ({"conv1": [99]}, "the plan shuts channel 99 of 'conv1', which has 32 channels"),
+        ({"conv1": [-1]}, "the plan shuts channel -1 of 'conv1'"),
+        ({"conv3": [0]}, "no group is called 'conv3'"),
+        ({"conv1": list(range(32))}, "the plan shuts all of 'conv1'"),
+    ],
+)
+def test_a_plan_that_was_edited_wrongly_is_a_mistake_of_its_editor(short, tmp_path, capsys, shut, message):
+    shutil.copytree(short, tmp_path / "out")
+    (tmp_path / "out" / "plan.json").write_text(json.dumps({"shut": shut}), encoding="utf-8")
+    assert main(["cut", str(tmp_path / "out"), "--overwrite"]) == Exit.USAGE
+    err = capsys.readouterr().err
+    assert message in err
+    assert 'mend "shut" in plan.json' in err
+    assert (tmp_path / "out" / "artifact").is_dir()
 
 
 def test_overwrite_replaces_results_and_leaves_other_files_alone(short, tmp_path, files):

@@ -14,7 +14,8 @@ from ellzero.cli.options import given_settings, read_config
 from ellzero.cli.parser import parse
 from ellzero.graph import Plan
 from ellzero.recipes.classify import Task, train_task
-from ellzero.recipes.output import ARTIFACT, check_extras, claimed, cut, lay_out, read_plan
+from ellzero.recipes.output import ARTIFACT, check_extras, claimed, cut, lay_out
+from ellzero.recipes.plan_file import read_plan
 from ellzero.recipes.table import PRUNE, RECIPES, Recipe
 from ellzero.recipes.training_file import FILE, SavedTraining, load_training
 from ellzero.recipes.typed import settings_from

@@ -1,6 +1,6 @@
 """The folder that a training leaves behind: the plan first, and after the cut the network, its report and pictures."""
 
-__all__ = ["ARTIFACT", "Delivery", "check_extras", "claimed", "cut", "lay_out", "read_plan"]
+__all__ = ["ARTIFACT", "Delivery", "check_extras", "claimed", "cut", "lay_out"]
 
 import importlib
 import json
@@ -21,9 +21,10 @@ from torch import nn
 
 from ellzero.artifacts import save
 from ellzero.budgets import Budget
-from ellzero.errors import BudgetError, DataError, MissingExtraError, TraceError
-from ellzero.graph import Channels, Plan
+from ellzero.errors import BudgetError, MissingExtraError, TraceError
+from ellzero.graph import Plan
 from ellzero.recipes.classify import Trained
+from ellzero.recipes.plan_file import PLAN, write_plan
 from ellzero.recipes.training_file import FILE, SavedTraining, save_training
 from ellzero.recipes.typed import settings_to_dict
 from ellzero.report import Report, architecture, curves, report
@@ -31,7 +32,7 @@ from ellzero.report.whole import write_whole
 from ellzero.surgery import evaluating, prune
 from ellzero.training import Epoch
 
-PLAN, REPORT, ARTIFACT = "plan.json", "report.json", "artifact"
+REPORT, ARTIFACT = "report.json", "artifact"
 PICTURES = ("curves.svg", "architecture.svg")
 
 
@@ -97,38 +98,8 @@ def lay_out(saved: SavedTraining, folder: Path) -> Plan:
     plan = saved.trained.sizer.fit().plan
     _remove(folder, (FILE, PLAN, REPORT, ARTIFACT, *PICTURES))
     save_training(saved, folder)
-    write_whole(folder / PLAN, _readable(plan, saved.trained.gated.channels).encode())
+    write_plan(plan, saved.trained.gated.channels, folder)
     return plan
-
-
-def _readable(plan: Plan, channels: Channels) -> str:
-    """JSON with one line for each group."""
-    widths = [(name, {"before": size, "after": rest}) for name, (size, rest) in plan.widths(channels).items()]
-    tables = {"widths": widths, "shut": json.loads(plan.to_json()).items()}
-    parts = []
-    for title, rows in tables.items():
-        lines = ",\n".join(f"  {json.dumps(name)}: {json.dumps(value)}" for name, value in rows)
-        parts.append(f" {json.dumps(title)}: {{\n{lines}\n }}")
-    return "{\n" + ",\n".join(parts) + "\n}\n"
-
-
-def read_plan(folder: Path) -> Plan:
-    """Read `plan.json`; of an edited one only `shut` counts.
-
-    Raises:
-        DataError: if there is none.
-        TraceError: if it is no plan.
-    """
-    path = folder / PLAN
-    if not path.is_file():
-        raise DataError(f"{folder} holds no {PLAN}; give the --out folder of an earlier ellzero train or ellzero prune")
-    try:
-        shut = json.loads(path.read_text(encoding="utf-8"))["shut"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise TraceError(
-            f"{path} is no plan ({error!r}); it needs an object 'shut' of group names and lists"
-        ) from error
-    return Plan.from_json(json.dumps(shut))
 
 
 def cut(saved: SavedTraining, plan: Plan, folder: Path) -> Delivery:
@@ -143,7 +114,8 @@ def cut(saved: SavedTraining, plan: Plan, folder: Path) -> Delivery:
         The network, its report, and what was written.
 
     Raises:
-        BudgetError: if an edited plan is over the budget.
+        ValueError: if an edited plan does not fit the network.
+        BudgetError: if it is over the budget.
         SurgeryError: if the cut network does not compute what the gated one does.
     """
     trained = saved.trained
@@ -170,8 +142,12 @@ def _prune(trained: Trained, plan: Plan) -> nn.Module:
     sizer = trained.sizer
     if plan == sizer.fit().plan:
         return prune(trained.gated, sizer)
+    try:
+        is_open = plan.open_gates(trained.gated.layout)
+    except TraceError as error:
+        raise ValueError(f'{error}; mend "shut" in {PLAN}') from error
     if isinstance(sizer, Budget):
-        sizes = sizer.costs.exact(plan.open_gates(trained.gated.layout))
+        sizes = sizer.costs.exact(is_open)
         for target, size, limit in zip(sizer.costs.targets, sizes, sizer.limits, strict=True):
             if size > limit:
                 raise BudgetError(f"the plan keeps {size:,} {target}, but the budget allows {limit:,}; shut more in it")
