@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from ellzero.budgets import Budget, Penalty
 from ellzero.gates import Gated
-from ellzero.training import Batches, train
+from ellzero.training import Batches, History, train
 
 NUM, SIZE = 40, 8
 STEPS = NUM // SIZE
@@ -246,9 +246,32 @@ def test_an_interrupt_in_the_evaluation_keeps_the_epoch_that_was_trained():
     assert all(module.training for module in run.gated.modules())
 
 
-def test_other_errors_reach_the_caller():
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_an_evaluation_that_is_not_finite_stops_the_training_and_keeps_the_epoch(bad):
+    run, other, found = Run(), Run(), iter([0.5, bad])
+    history = run(evaluate=lambda network: next(found))
+    other(epochs=2)
+    assert (history.stopped, len(history.epochs)) == ("not finite", 1)
+    assert f"the evaluation after epoch 2 gives {bad}" in history.message
+    assert same(run.state(), other.state())
+
+
+@pytest.mark.parametrize("moment", ["loss", "evaluate", "on_epoch"])
+def test_other_errors_reach_the_caller_and_leave_the_last_good_state_and_the_history(moment):
+    def fail(*args):
+        return 1 / 0
+
+    run, history = Run(), History({})
+    watched = Watched(run, run.loader)
     with pytest.raises(ZeroDivisionError):
-        Run()(loss=lambda outputs, labels: 1 / 0)
+        run(loader=watched, history=history, **{moment: fail})
+    assert (history.stopped, history.goal) == ("failed", {"params": 0.5})
+    assert history.message == "ZeroDivisionError: division by zero"
+    assert len(history.epochs) == (1 if moment == "on_epoch" else 0)
+    other = Run()
+    if moment != "loss":
+        other(epochs=1)
+    assert same(run.state(), other.state())
 
 
 def test_gradients_that_were_there_before_are_not_used():

@@ -45,13 +45,13 @@ class History:
     Attributes:
         epochs: one entry per finished epoch.
         goal: share of each target that may stay at the end; empty under a fixed penalty.
-        stopped: `"finished"`, `"interrupted"` by the user, or `"not finite"`.
+        stopped: `"finished"`, `"interrupted"` by the user, `"not finite"`, or `"failed"` with an unforeseen error.
         message: what went wrong, if something did.
     """
 
     goal: dict[str, float]
     epochs: list[Epoch] = field(default_factory=list)
-    stopped: Literal["finished", "interrupted", "not finite"] = "finished"
+    stopped: Literal["finished", "interrupted", "not finite", "failed"] = "finished"
     message: str = ""
 
     def to_dict(self) -> dict[str, Any]:

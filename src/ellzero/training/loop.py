@@ -41,11 +41,13 @@ def train(
     evaluate: Callable[[nn.Module], float] | None = None,
     scheduler: LRScheduler | None = None,
     on_epoch: Callable[[Epoch], None] | None = None,
+    history: History | None = None,
 ) -> History:
     """Train a gated network and write down how it went.
 
-    The loop ends early, and says so in the history, when the user interrupts it, or when an input, a loss, a gradient
-    or a weight is not finite. In both cases the network is as it was after the last step that was finished and good.
+    The loop ends early, and says so in the history, when the user interrupts it, or when an input, a loss, a gradient,
+    a weight or what is evaluated is not finite. In both cases, and after any other error, which reaches the caller, the
+    network is as it was after the last step that was finished and good.
 
     Args:
         gated: the network; it is left in training mode.
@@ -57,6 +59,7 @@ def train(
         evaluate: called after every epoch with the network as it would be delivered then, in evaluation mode.
         scheduler: stepped after every optimizer step.
         on_epoch: called with every entry of the diary.
+        history: an empty one to write into, for a caller that wants it even if an error ends the training.
 
     Returns:
         The history; `stopped` tells how it ended.
@@ -66,7 +69,8 @@ def train(
             optimizer.
     """
     _check(gated, sizer, optimizer, loader, epochs)
-    history = History(goal=_goal(sizer))
+    history = History({}) if history is None else history
+    history.goal = _goal(sizer)
     start = time.monotonic()
     gated.train()
     last_good = LastGood(gated)
@@ -86,6 +90,10 @@ def train(
         last_good.restore()
         optimizer.zero_grad(set_to_none=True)
         history.stopped, history.message = "not finite", str(error)
+    except Exception as error:
+        last_good.restore()
+        history.stopped, history.message = "failed", f"{type(error).__name__}: {error}"
+        raise
     return history
 
 
@@ -164,6 +172,8 @@ def _entry(
     if evaluate is not None:
         with evaluating(gated), gated.planned(fit.plan), torch.no_grad():
             error = evaluate(gated)
+        if not math.isfinite(error):
+            raise NonFiniteError(f"the evaluation after epoch {epoch} gives {error}; look at the data it is done on")
     middle = median(gated.log_odds.detach())
     return Epoch(
         epoch=epoch,
