@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from ellzero.cli import Exit, main
+from ellzero.cli.exits import line_of
 from ellzero.recipes import classify, digits
 
 
@@ -114,6 +115,14 @@ def test_a_budget_out_of_reach_in_so_few_epochs_is_refused(refused):
     code, err = refused("train", "digits", "--gate-lr", "1e-4", "--epochs", "1")
     assert code == Exit.BUDGET
     assert "train longer" in err
+    assert "--gate-lr" in err
+    assert "parameter_groups" not in err
+
+
+def test_an_error_is_shown_with_its_notes_even_if_it_is_long():
+    error = ValueError("x" * 1000)
+    error.add_note("all is kept")
+    assert line_of(error) == "x" * 600 + "... (--debug shows all of it); all is kept"
 
 
 def test_a_data_folder_without_the_files_is_refused(refused, tmp_path):

@@ -7,6 +7,7 @@ from enum import IntEnum
 from ellzero.errors import BudgetError, DataError, EllzeroError, MissingExtraError, NonFiniteError
 
 _LONGEST = 600
+_OPTIONS = {"parameter_groups(gate_lr=...)": "--gate-lr"}
 
 
 class Exit(IntEnum):
@@ -63,7 +64,7 @@ def exit_of(error: BaseException) -> Exit:
 
 
 def line_of(error: BaseException) -> str:
-    """The error as one line, cut short where it is very long.
+    """The error as one line with its notes, cut short where it is very long.
 
     Example:
         >>> line_of(ValueError("first\\n  second"))
@@ -71,6 +72,13 @@ def line_of(error: BaseException) -> str:
     """
     is_ours = isinstance(error, (EllzeroError, ValueError)) and str(error)
     whole = str(error) if is_ours else f"{type(error).__name__}: {error}"
-    lines = [" ".join(line.split()) for line in whole.splitlines() if line.strip()]
-    text = "; ".join(lines).replace(":;", ":")
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}... (--debug shows all of it)"
+    for words, option in _OPTIONS.items():
+        whole = whole.replace(words, option)
+    text = _joined(whole)
+    text = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}... (--debug shows all of it)"
+    return "; ".join([text, *(_joined(note) for note in getattr(error, "__notes__", ()))])
+
+
+def _joined(text: str) -> str:
+    lines = [" ".join(line.split()) for line in text.splitlines() if line.strip()]
+    return "; ".join(lines).replace(":;", ":")
