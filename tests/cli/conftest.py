@@ -30,6 +30,39 @@ def poisoned():
 def regression():
     return [(torch.randn(8, 6), torch.randn(8, 3))] * 8, [(torch.randn(8, 6), torch.randn(8, 3))]
 
+def poisoned_test():
+    train, test = loaders()
+    spoiled = [(inputs.clone(), targets) for inputs, targets in test]
+    spoiled[1][0][0, 0] = float("nan")
+    return train, spoiled
+
+def poisoned_targets():
+    train, test = regression()
+    return train, [(inputs, targets * float("inf")) for inputs, targets in test]
+
+def empty_test():
+    return loaders()[0], [(torch.zeros(0, 6), torch.zeros(0, dtype=torch.int64))] * 2
+
+class Drying:
+    # Its third pass gives nothing, or raises.
+    def __init__(self, what):
+        self.what, self.num = what, 0
+
+    def __len__(self):
+        return 1
+
+    def __iter__(self):
+        self.num += 1
+        if self.num == 3 and self.what == "raises":
+            raise OSError("the disk is gone")
+        yield from loaders()[1] if self.num < 3 or self.what == "raises" else []
+
+def drying():
+    return loaders()[0], Drying("dries up")
+
+def raising():
+    return loaders()[0], Drying("raises")
+
 def squared(outputs, targets):
     return (outputs - targets).square().mean()
 

@@ -7,6 +7,7 @@ import pytest
 
 from ellzero.artifacts import load
 from ellzero.cli import Exit, main
+from ellzero.recipes import output
 
 FAST = ["--epochs", "3", "--gate-lr", "0.2"]
 
@@ -70,6 +71,62 @@ def test_data_with_nan_stop_training_with_the_step_and_deliver_the_last_good_sta
     report = facts(tmp_path / "out")
     assert (report["stopped"], report["history"], report["error"]) == ("not finite", [], None)
     load(tmp_path / "out" / "artifact", importlib.import_module(mine).build)
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        ("poisoned_test", [], "an output of the network is NaN or infinite: the test data hold NaN"),
+        ("poisoned_targets", ["--loss", "{}:squared"], "the loss is NaN or infinite: the test data hold NaN"),
+    ],
+)
+def test_test_data_with_nan_have_no_error_and_the_network_is_delivered(mine, tmp_path, capsys, facts, case):
+    data, words, message = case
+    words = [word.replace("{}", mine) for word in words]
+    words = ["prune", "--model", f"{mine}:build", "--data", f"{mine}:{data}", "--penalty", "params=1e-6", *FAST, *words]
+    assert main([*words, "--out", "out"]) == Exit.NOT_FINITE
+    assert message in capsys.readouterr().err
+    report = facts(tmp_path / "out")
+    assert (report["stopped"], report["history"], report["error"]) == ("not finite", [], None)
+    load(tmp_path / "out" / "artifact", importlib.import_module(mine).build)
+
+
+def test_test_data_without_a_sample_are_refused_before_training(mine, tmp_path, capsys):
+    words = ["prune", "--model", f"{mine}:build", "--data", f"{mine}:empty_test", "--penalty", "params=1e-6", *FAST]
+    assert main([*words, "--out", "out"]) == Exit.USAGE
+    assert f"the test data of {mine}:empty_test hold no sample; return at least one" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        ("drying", Exit.USAGE, "the test data gave no sample this time"),
+        ("raising", Exit.FAILED, "OSError: the disk is gone"),
+    ],
+)
+def test_an_error_in_the_evaluation_keeps_what_was_trained(mine, tmp_path, capsys, facts, case):
+    data, code, message = case
+    words = ["prune", "--model", f"{mine}:build", "--data", f"{mine}:{data}", "--budget", "params=0.5", *FAST]
+    assert main([*words, "--out", "out"]) == code
+    err = capsys.readouterr().err
+    assert message in err
+    assert err.endswith("; what was trained is kept, cut it with: ellzero cut out\n")
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"plan.json", "training.safetensors"}
+    assert main(["cut", "out"]) == Exit.DONE
+    assert (facts(tmp_path / "out")["stopped"], len(facts(tmp_path / "out")["history"])) == ("failed", 1)
+    load(tmp_path / "out" / "artifact", importlib.import_module(mine).build)
+
+
+def test_an_error_in_the_evaluation_of_the_cut_network_keeps_the_training(mine, tmp_path, monkeypatch, capsys):
+    def fail(*args: object) -> None:
+        raise RuntimeError("no such device")
+
+    monkeypatch.setattr(output, "_measured", fail)
+    words = ["prune", "--model", f"{mine}:build", "--data", f"{mine}:loaders", "--budget", "params=0.5", *FAST]
+    assert main([*words, "--out", "out"]) == Exit.FAILED
+    assert capsys.readouterr().err.endswith("RuntimeError: no such device; the training is kept in out\n")
+    assert (tmp_path / "out" / "training.safetensors").is_file()
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from ellzero.cli.exits import Exit, UsageError, exit_of, line_of
 from ellzero.cli.options import given_settings, read_config
 from ellzero.cli.parser import parse
 from ellzero.graph import Plan
-from ellzero.recipes.classify import Task, train_task
+from ellzero.recipes.classify import Task, Trained, train_task
 from ellzero.recipes.output import ARTIFACT, check_extras, claimed, cut, lay_out
 from ellzero.recipes.plan_file import read_plan
 from ellzero.recipes.table import PRUNE, RECIPES, Recipe
@@ -61,8 +61,13 @@ def _train(arguments: argparse.Namespace) -> int:
     with claimed(folder, overwrite=arguments.overwrite):
         task = recipe.prepare(settings)
         _announce(recipe, task)
+
+        def rescue(trained: Trained, error: Exception) -> None:
+            lay_out(SavedTraining(recipe, settings, trained), folder)
+            error.add_note(f"what was trained is kept, cut it with: ellzero cut {folder}")
+
         with Display(settings.epochs, measure=task.measure) as display:
-            trained = train_task(task, settings, display.on_epoch)
+            trained = train_task(task, settings, display.on_epoch, rescue=rescue)
         return _deliver(SavedTraining(recipe, settings, trained), folder, plan_only=arguments.plan_only)
 
 
@@ -79,6 +84,10 @@ def _deliver(saved: SavedTraining, folder: Path, *, plan_only: bool) -> int:
         is_kept = (folder / FILE).exists()
         rest = f"; the training is kept, cut it with: ellzero cut {folder}" if is_kept else ""
         return _say(f"interrupted while writing to {folder}{rest}", Exit.INTERRUPTED)
+    except Exception as error:
+        if (folder / FILE).exists():
+            error.add_note(f"the training is kept in {folder}")
+        raise
     kept = "its plan" if plan_only else "what was there"
     if history.stopped == "interrupted":
         return _say(f"{history.message}; {kept} is in {folder}", Exit.INTERRUPTED)

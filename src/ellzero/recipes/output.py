@@ -21,7 +21,7 @@ from torch import nn
 
 from ellzero.artifacts import save
 from ellzero.budgets import Budget
-from ellzero.errors import BudgetError, MissingExtraError, TraceError
+from ellzero.errors import BudgetError, MissingExtraError, NonFiniteError, TraceError
 from ellzero.graph import Plan
 from ellzero.recipes.classify import Trained
 from ellzero.recipes.plan_file import PLAN, write_plan
@@ -116,6 +116,7 @@ def cut(saved: SavedTraining, plan: Plan, folder: Path) -> Delivery:
     Raises:
         ValueError: if an edited plan does not fit the network.
         BudgetError: if it is over the budget.
+        NonFiniteError: if the error cannot be measured, after a training in which it could.
         SurgeryError: if the cut network does not compute what the gated one does.
     """
     trained = saved.trained
@@ -155,10 +156,18 @@ def _prune(trained: Trained, plan: Plan) -> nn.Module:
 
 
 def _measured(trained: Trained, small: nn.Module) -> float | None:
+    """What the cut network is worth; nothing if the training ended because that cannot be measured."""
     assert trained.evaluate is not None
-    with evaluating(small), torch.no_grad():
-        found = trained.evaluate(small)
-    return found if math.isfinite(found) else None
+    try:
+        with evaluating(small), torch.no_grad():
+            found = trained.evaluate(small)
+        if not math.isfinite(found):
+            raise NonFiniteError(f"the evaluation of the cut network gives {found}; look at the data it is done on")
+    except Exception:
+        if trained.history.stopped in ("not finite", "failed"):
+            return None
+        raise
+    return found
 
 
 def _image(saved: SavedTraining) -> tuple[int, int] | None:

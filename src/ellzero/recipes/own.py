@@ -3,6 +3,7 @@
 __all__ = ["PruneSettings", "find_function", "prepare"]
 
 import importlib
+import math
 import random
 import sys
 from collections.abc import Callable, Iterable
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 
 from ellzero.errors import EllzeroError, nearest
 from ellzero.gates import Gated
-from ellzero.recipes.classify import Loss, Task
+from ellzero.recipes.classify import Loss, Task, check_scores, not_finite
 from ellzero.recipes.settings import Settings
 from ellzero.surgery import evaluating
 from ellzero.training import Loader
@@ -93,7 +94,7 @@ def prepare(settings: Settings) -> Task:
     loss = cast(Loss, find_function(settings.loss))
     _seed(settings.seed)
     train, test = _loaders(cast(str, settings.data))
-    example = _example(train, cast(str, settings.data))
+    example = _first(train, cast(str, settings.data), "train")[0][:1]
     _seed(settings.seed)
     model = _call(settings.model)
     if not isinstance(model, nn.Module):
@@ -101,7 +102,7 @@ def prepare(settings: Settings) -> Task:
     start: dict[str, Any] = {"pretrained": settings.pretrained, "keep": settings.keep, "seed": settings.seed}
     gated = Gated(model, example, inputs=settings.inputs, positions=settings.positions, **start)
     sizer = settings.sizer(gated, settings.epochs * len(train))
-    by_class = test is not None and _is_by_class(gated, test)
+    by_class = test is not None and _is_by_class(gated, *_first(test, cast(str, settings.data), "test"))
     evaluate = None if test is None else _evaluation(test, loss, by_class=by_class)
     return Task(gated, sizer, train, loss, evaluate, "error" if by_class else "loss")
 
@@ -163,20 +164,23 @@ def _loaders(name: str) -> tuple[Loader, Loader | None]:
     return found[0], found[1]
 
 
-def _example(train: Loader, name: str) -> Tensor:
-    batch = next(iter(train))
-    is_pair = isinstance(batch, (tuple, list)) and len(batch) == 2
-    if not is_pair or not all(isinstance(part, Tensor) for part in batch):
-        raise ValueError(
-            f"the batches of {name} must be pairs of tensors (inputs, targets), got {type(batch).__name__}"
-        )
-    return batch[0][:1]
+def _first(batches: Loader, name: str, what: str) -> tuple[Tensor, Tensor]:
+    """The first batch with a sample in it."""
+    for batch in batches:
+        is_pair = isinstance(batch, (tuple, list)) and len(batch) == 2
+        if not is_pair or not all(isinstance(part, Tensor) for part in batch):
+            raise ValueError(
+                f"the batches of {name} must be pairs of tensors (inputs, targets), got {type(batch).__name__}"
+            )
+        inputs, targets = batch
+        if targets.numel():
+            return inputs, targets
+    raise ValueError(f"the {what} data of {name} hold no sample; return at least one")
 
 
 @torch.no_grad()
-def _is_by_class(gated: Gated, test: Loader) -> bool:
+def _is_by_class(gated: Gated, inputs: Tensor, targets: Tensor) -> bool:
     """Whether targets are class numbers and outputs one score per class: then wrong answers can be counted."""
-    inputs, targets = next(iter(test))
     with evaluating(gated):
         outputs = gated(inputs[:1])
     return targets.dtype in _BY_CLASS and isinstance(outputs, Tensor) and outputs.dim() == targets.dim() + 1
@@ -190,8 +194,16 @@ def _evaluation(test: Loader, loss: Loss, *, by_class: bool) -> Callable[[nn.Mod
         total, num = 0.0, 0
         for inputs, targets in test:
             outputs = network(inputs)
-            wrong = (outputs.argmax(1) != targets).sum() if by_class else loss(outputs, targets) * len(targets)
-            total, num = total + float(wrong), num + (targets.numel() if by_class else len(targets))
+            if by_class:
+                check_scores(outputs, inputs)
+                total, num = total + int((outputs.argmax(1) != targets).sum()), num + targets.numel()
+            elif len(targets):
+                summed = float(loss(outputs, targets) * len(targets))
+                if not math.isfinite(summed):
+                    raise not_finite("the loss", inputs, targets)
+                total, num = total + summed, num + len(targets)
+        if not num:
+            raise ValueError("the test data gave no sample this time; they must start anew whenever they are iterated")
         return total / num
 
     return evaluate
