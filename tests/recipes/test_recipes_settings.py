@@ -1,7 +1,11 @@
 """Settings: plain data in and out, the right types, and one table of recipes."""
 
 import pytest
+import torch
+from torch import nn
 
+from ellzero.budgets import Budget
+from ellzero.gates import Gated
 from ellzero.recipes.digits import DigitsSettings
 from ellzero.recipes.own import PruneSettings, find_function
 from ellzero.recipes.settings import Settings
@@ -40,6 +44,13 @@ def test_whole_numbers_and_yaml_s_texts_are_read_as_floats():
     assert (settings.lr, settings.gate_lr) == (1e-3, 1.0)
 
 
+def test_the_step_of_the_multipliers_is_handed_to_the_budget():
+    settings = settings_from(DigitsSettings, {"dual_lr": "0.05", "budget": {"params": 0.5}})
+    sizer = settings.sizer(Gated(nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2)), torch.zeros(1, 4)), 10)
+    assert isinstance(sizer, Budget)
+    assert sizer.dual_lr == 0.05
+
+
 def test_a_penalty_takes_the_place_of_a_default_budget_but_not_of_one_that_is_given():
     assert settings_from(DigitsSettings, {"penalty": {"params": 1e-6}}).budget == {}
     with pytest.raises(ValueError, match="both a budget and a penalty"):
@@ -73,6 +84,7 @@ def test_one_text_is_a_list_of_one():
         ({"budget": {"steps": 0.1}}, "unknown cost 'steps'"),
         ({"budget": {"params": 0.1}, "batch_size": 0}, "batch_size must be at least 1"),
         ({"budget": {"params": 0.1}, "gate_lr": float("inf")}, "gate_lr must be positive and finite"),
+        ({"budget": {"params": 0.1}, "dual_lr": 0.0}, "dual_lr must be positive and finite"),
         ({"budget": {"params": 0.1}, "seed": 2**32}, "seed must be a whole number"),
     ],
 )

@@ -42,6 +42,9 @@ class Settings:
     gate_lr: float = 3e-3
     """Learning rate of the gates (Adam), constant."""
 
+    dual_lr: float = 1e-2
+    """Step of the budget's multipliers; raise it in proportion for losses far above 1."""
+
     controller: str = "pi"
     """Law of the budget's multipliers: pi or restarts."""
 
@@ -68,7 +71,7 @@ class Settings:
         for name in ("epochs", "batch_size"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        for name in ("lr", "gate_lr"):
+        for name in ("lr", "gate_lr", "dual_lr"):
             if not 0 < getattr(self, name) < math.inf:
                 raise ValueError(f"{name} must be positive and finite, got {getattr(self, name)}")
         if self.controller not in CONTROLLERS:
@@ -87,7 +90,7 @@ class Settings:
         amounts: dict[str, Any] = dict(self.budget or self.penalty)
         if self.penalty:
             return Penalty(gated, **amounts)
-        return Budget(gated, steps=steps, controller=self.controller, **amounts)
+        return Budget(gated, steps=steps, dual_lr=self.dual_lr, controller=self.controller, **amounts)
 
     def optimizer(self, gated: Gated, steps: int) -> tuple[torch.optim.Optimizer, LambdaLR]:
         """Adam for weights and gates, and the schedule of the weights' learning rate."""
