@@ -1,6 +1,7 @@
 """`ellzero train` and `ellzero cut`: what is delivered, and that it is the same every time."""
 
 import json
+import re
 import shutil
 
 import pytest
@@ -8,6 +9,7 @@ import torch
 
 from ellzero.artifacts import load
 from ellzero.cli import Exit, main
+from ellzero.cli.display import shortfall
 from ellzero.graph import structure_of
 from ellzero.recipes import digits, mnist_mlp
 from ellzero.recipes.classify import error_of
@@ -108,6 +110,24 @@ def test_a_plan_that_was_edited_wrongly_is_a_mistake_of_its_editor(short, tmp_pa
     assert message in err
     assert 'mend "shut" in plan.json' in err
     assert (tmp_path / "out" / "artifact").is_dir()
+
+
+@pytest.mark.parametrize("words", [[], ["--plan-only"]])
+def test_a_training_that_ends_far_above_its_budget_says_so(tmp_path, capsys, words):
+    weak = ["train", "digits", "--epochs", "2", "--budget", "params=0.5", "--dual-lr", "1e-9"]
+    assert main([*weak, "--out", str(tmp_path / "out"), *words]) == Exit.DONE
+    shown = " ".join(capsys.readouterr().out.split())
+    assert re.search(
+        r"training ended at an expected \d\d\.\d % of params instead of 50.0 %; \d+ open gates were shut: "
+        "train longer, or raise --dual-lr / --gate-lr",
+        shown,
+    )
+
+
+@pytest.mark.parametrize(("share", "is_said"), [(0.5, False), (0.52, False), (0.53, True)])
+def test_five_per_cent_above_the_budget_are_not_worth_a_word(share, is_said):
+    assert bool(shortfall({"macs": share, "params": 0.1}, {"macs": 0.5, "params": 0.1}, 3)) is is_said
+    assert shortfall({"params": share}, {}, 0) == ""
 
 
 def test_overwrite_replaces_results_and_leaves_other_files_alone(short, tmp_path, files):

@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-from ellzero.cli.display import Display
+from ellzero.cli.display import Display, shortfall
 from ellzero.cli.exits import Exit, UsageError, exit_of, line_of
 from ellzero.cli.options import given_settings, read_config
 from ellzero.cli.parser import parse
@@ -77,7 +77,9 @@ def _deliver(saved: SavedTraining, folder: Path, *, plan_only: bool) -> int:
     try:
         plan = lay_out(saved, folder)
         if plan_only:
-            print(f"\n{plan.show(saved.trained.gated.channels)}\n\nnothing is cut yet: ellzero cut {folder}")
+            print(f"\n{plan.show(saved.trained.gated.channels)}\n")
+            _show_shortfall(saved.trained, saved.trained.sizer.fit().num_shut)
+            print(f"nothing is cut yet: ellzero cut {folder}")
         else:
             _cut_and_show(saved, plan, folder)
     except KeyboardInterrupt:
@@ -117,8 +119,15 @@ def _announce(recipe: Recipe, task: Task) -> None:
 def _cut_and_show(saved: SavedTraining, plan: Plan, folder: Path) -> None:
     delivery = cut(saved, plan, folder)
     print(f"\n{delivery.report}\n")
+    _show_shortfall(saved.trained, delivery.report.num_shut)
     for path in delivery.files:
         print(f"wrote {path}")
+
+
+def _show_shortfall(trained: Trained, num_shut: int) -> None:
+    text = shortfall(trained.sizer.expected(), trained.history.goal, num_shut)
+    if text:
+        print(f"{text}\n")
 
 
 def _say(message: str, code: Exit) -> int:

@@ -1,14 +1,16 @@
 """Progress as it comes: a live table on a terminal, plain lines elsewhere."""
 
-__all__ = ["Display", "columns", "rows"]
+__all__ = ["Display", "columns", "rows", "shortfall"]
 
 import sys
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self, TextIO
 
+from ellzero.report.table import percent
 from ellzero.training import Epoch
 
-_SHOWN = 12
+_SHOWN, _SLACK = 12, 1.05
 
 
 class Display:
@@ -92,6 +94,30 @@ def rows(epoch: Epoch, num_epochs: int, measure: str) -> list[tuple[str, ...]]:
         first, last = (whole, _duration(epoch.seconds_left)) if place == 0 else (("", "", ""), "")
         found.append((*first, name, *shares, multiplier, last))
     return found
+
+
+def shortfall(expected: Mapping[str, float], goal: Mapping[str, float], num_shut: int) -> str:
+    """What to say where training ended far above the budget, so that the rest was shut by force; else nothing.
+
+    Args:
+        expected: share of each target at the end.
+        goal: share that may stay; more than 5 % of itself above it is said.
+        num_shut: open gates that were shut to keep the budget.
+
+    Example:
+        >>> print(shortfall({"macs": 0.998}, {"macs": 0.5}, 12))
+        training ended at an expected 99.8 % of macs instead of 50.0 %; 12 open gates were shut:
+        train longer, or raise --dual-lr / --gate-lr
+    """
+    missed = [
+        f"{percent(expected[name])} of {name} instead of {percent(share)}"
+        for name, share in goal.items()
+        if expected[name] > _SLACK * share
+    ]
+    if not missed:
+        return ""
+    shut = f"; {num_shut:,} open gates were shut" if num_shut else ""
+    return f"training ended at an expected {', '.join(missed)}{shut}: train longer, or raise --dual-lr / --gate-lr"
 
 
 def _measured(error: float | None, measure: str) -> str:
