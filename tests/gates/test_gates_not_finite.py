@@ -33,7 +33,7 @@ def test_a_layer_without_shape_yet_is_refused():
 
 
 def test_something_that_is_no_network_is_refused():
-    with pytest.raises(TypeError, match="an nn.Module, got str"):
+    with pytest.raises(TypeError, match=r"an nn\.Module, got str"):
         Gated("resnet50", torch.randn(2, 4))
 
 

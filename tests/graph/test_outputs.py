@@ -41,7 +41,7 @@ HOLDERS = {
     "dataclass in a mapping": lambda y, h: {"y": y, "extras": Extras(h)},
     "object in a list": lambda y, h: [y, SimpleNamespace(inner=SimpleNamespace(h=h))],
     "slots": lambda y, h: (y, Slotted(h)),
-    "named tuple": lambda y, h: Pair(y, h),
+    "named tuple": Pair,
     "subclass of list": lambda y, h: Listed([y, h]),
 }
 
