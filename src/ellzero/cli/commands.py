@@ -3,6 +3,7 @@
 __all__ = ["main"]
 
 import argparse
+import logging
 import sys
 import traceback
 from collections.abc import Sequence
@@ -36,6 +37,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         0
     """
     words = list(sys.argv[1:] if argv is None else argv)
+    log = logging.getLogger("ellzero")
+    if not log.hasHandlers():  # what it warns of, gates that were shut, stands in the report; stderr is for errors
+        log.addHandler(logging.NullHandler())
     try:
         arguments = parse(words)
         return _cut(arguments) if arguments.command == "cut" else _train(arguments)
