@@ -1,6 +1,6 @@
 """Plain data: which stored dimensions make up the channels of a network."""
 
-__all__ = ["Channels", "Group", "Member", "Role", "Work"]
+__all__ = ["Channels", "Group", "Kind", "Member", "Role", "Work"]
 
 import json
 from collections.abc import Mapping, Sequence
@@ -12,6 +12,9 @@ from ellzero.errors import TraceError, nearest
 
 Role: TypeAlias = Literal["writer", "reader", "carrier"]
 """Writers produce a channel, readers sum over it, carriers (biases, norms) travel with it."""
+
+Kind: TypeAlias = Literal["channels", "input", "positions"]
+"""Channels are cut where written and read; inputs and positions are only read."""
 
 Index: TypeAlias = range | tuple[int, ...]
 
@@ -63,7 +66,7 @@ class Group:
     name: str
     size: int
     members: tuple[Member, ...]
-    kind: Literal["channels", "input", "positions"] = "channels"
+    kind: Kind = "channels"
     reason: str = ""
     removable: bool = False
     parent: str = ""

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 from torch import nn
 
-from ellzero.graph.channels import Channels, Group, Index, Member, Role, Work
+from ellzero.graph.channels import Channels, Group, Index, Kind, Member, Role, Work
 from ellzero.graph.labels import Labels, Vector
 from ellzero.graph.modules import Convolution
 from ellzero.graph.record import Recording
@@ -37,8 +37,8 @@ def gather(model: nn.Module, labels: Labels, recording: Recording, *, inputs: bo
     groups = []
     for members, size, reason, from_input in _families(labels):
         why = reason or _reason(members, size, from_input, inputs, selectable) or _fixed_reader(members, parameters)
-        kind = "input" if from_input and not why else "channels"
-        groups.append(Group(_name(members, from_input, names), size, members, kind, why))  # type: ignore[arg-type]
+        kind: Kind = "input" if from_input and not why else "channels"
+        groups.append(Group(_name(members, from_input, names), size, members, kind, why))
     if positions:
         groups += list(_positions(model, groups, selectable, names))
     buffers = {name: value.shape for name, value in recording.stored.items() if name not in parameters}
@@ -204,5 +204,7 @@ def _positions(model: nn.Module, groups: list[Group], selectable: set[str], name
             name = f"{member.tensor.rpartition('.')[0] or member.tensor} inputs"
             names[name] += 1
             whole_slot = replace(member, index=range(len(member.index)))
-            parent = {} if group.reason else {"parent": group.name, "parent_index": tuple(channel_of.tolist())}
-            yield Group(name, len(member.index), (whole_slot,), "positions", **parent)  # type: ignore[arg-type]
+            found = Group(name, len(member.index), (whole_slot,), "positions")
+            if not group.reason:
+                found = replace(found, parent=group.name, parent_index=tuple(channel_of.tolist()))
+            yield found
