@@ -14,7 +14,7 @@ demo: $(VENV)/.recipes
 	OMP_NUM_THREADS=1 $(VENV)/bin/ellzero train digits --budget params=0.1 --out runs/demo --overwrite
 
 test: $(VENV)/.dev
-	$(VENV)/bin/pytest
+	OMP_NUM_THREADS=1 $(VENV)/bin/pytest
 
 lint: $(VENV)/.dev
 	$(VENV)/bin/ruff check
