@@ -69,8 +69,8 @@ class ProportionalIntegral(Controller):
 
     The integral grows from zero by itself and then in proportion to its size. The proportional part answers at once: a
     target that is met by :math:`1/\kappa = 0.7\,\%` presses no more, which is a restart that is gradual and does not
-    forget, and the clips keep the integral from winding up. On ramps of 2000 steps and more c = 0.03; on shorter ones it
-    is larger in proportion.
+    forget, and the clips keep the integral from winding up. On ramps of 2000 steps and more c = 0.03; on shorter ones
+    it is larger in proportion.
 
     Source:
         Sohrabi et al. (2024), algorithm 1 (nuPI), https://arxiv.org/abs/2406.04558; the relative gains are ours.
