@@ -1,5 +1,5 @@
 # A bare clone needs only python3 >= 3.11 and make: every target sets up what it uses, once.
-#   make demo    train a small network to a tenth of its size on scikit-learn's digits (ten seconds)
+#   make demo    train a small network to a tenth of its size on scikit-learn's digits (a quarter of a minute)
 #   make test    run the tests        make lint    check style and format
 #   make types   check the types      make docs    build the documentation
 #   make clean   remove everything that was made here

@@ -42,7 +42,7 @@ def mnist(runs: list[dict[str, Any]]) -> str:
             "seeds"]  # fmt: skip
     rows = []
     for (recipe, target, controller), group in grouped(runs):
-        widths = next((run["widths"].values() for run in group if run["seed"] == 0 and "widths" in run), ())
+        widths = next((in_order(run["widths"]) for run in group if run["seed"] == 0 and "widths" in run), [])
         sizes = [percent([run[key] for run in group]) for key in ("params", "macs", "error")]
         named = [NAMES[recipe], f"{target:.1%}" if target else "dense", controller or ""]
         rows.append([*named, *sizes, "-".join(map(str, widths)), str(len(group))])
@@ -89,6 +89,16 @@ def grouped(runs: list[dict[str, Any]]) -> list[tuple[tuple[str, float, str], li
     for run in runs:
         groups.setdefault((run["recipe"], run["target"] or 0.0, run["controller"] or ""), []).append(run)
     return sorted(groups.items(), key=lambda item: (item[0][0], -(item[0][1] or 2), item[0][2]))
+
+
+def in_order(widths: dict[str, int]) -> list[int]:
+    """Widths as the data meet them: inputs first, flattened positions before the layer that reads them."""
+
+    def place(name: str) -> tuple[int, bool]:
+        reader = name.removesuffix(" inputs")
+        return (-1 if name == "input" else list(widths).index(reader), name == reader)
+
+    return [widths[name] for name in sorted(widths, key=place)]
 
 
 def percent(values: list[float]) -> str:
