@@ -37,7 +37,6 @@ class GateVector(nn.Module):
     """
 
     counters: Tensor
-    parent: Tensor
     gate_of: Tensor
 
     def __init__(self, layout: Layout, log_odds: Tensor, slots: list[Slot], *, seed: int) -> None:
@@ -49,7 +48,6 @@ class GateVector(nn.Module):
         self.sizes = [len(gates_of[slot]) for slot in slots]
         gate_of = torch.cat([gates_of[slot] for slot in slots])
         self.register_buffer("gate_of", gate_of.to(log_odds.device), persistent=False)
-        self.register_buffer("parent", layout.parent.to(log_odds.device), persistent=False)
         in_order = torch.arange(layout.num_gates)
         self._in_order = not layout.has_parents and torch.equal(gate_of, in_order)
         self._drawn: tuple[Tensor, ...] | None = None
@@ -90,9 +88,7 @@ class GateVector(nn.Module):
         values = self.values()
         if self._in_order:
             return values.split(self.sizes)
-        extended = torch.cat([values, values.new_ones(1)])
-        if self.layout.has_parents:
-            extended = torch.cat([values * extended.index_select(0, self.parent), values.new_ones(1)])
+        extended = torch.cat([self.layout.effective(values), values.new_ones(1)])
         return extended.index_select(0, self.gate_of).split(self.sizes)
 
     def draw(self, network: Callable[..., Any], args: Any, kwargs: Any) -> Any:

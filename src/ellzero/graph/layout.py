@@ -3,7 +3,7 @@
 __all__ = ["Layout", "settle"]
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -66,6 +66,19 @@ class Layout:
         """Whether some gates are positions within gated channels."""
         return bool((self.parent < self.num_gates).any())
 
+    def on(self, device: torch.device) -> "Layout":
+        """The same layout with its tensors on a device; they are copied there once."""
+        if device == self.group.device:
+            return self
+        if device not in self._copies:
+            names = ("group", "parent", "must_stay", "is_read_by_position")
+            self._copies[device] = replace(self, **{name: getattr(self, name).to(device) for name in names})
+        return self._copies[device]
+
+    @cached_property
+    def _copies(self) -> "dict[torch.device, Layout]":
+        return {}
+
     def slices(self) -> Iterator[tuple[Group, slice]]:
         """Each gated group with its place in the flat vector."""
         for group, start in zip(self.channels.gated, _offsets(self.channels.gated), strict=True):
@@ -75,7 +88,7 @@ class Layout:
         """Multiply the value of every position by that of the channel it lies in, shape `(gates,)`."""
         if not self.has_parents:
             return values
-        return values * torch.cat([values, values.new_ones(1)]).index_select(0, self.parent.to(values.device))
+        return values * torch.cat([values, values.new_ones(1)]).index_select(0, self.on(values.device).parent)
 
     def gates_of_slots(self) -> dict[tuple[str, int], Tensor]:
         """For each stored dimension the gate in front of each index, or `gates` where it is always open."""
@@ -118,16 +131,15 @@ def settle(layout: Layout, scores: Tensor, is_open: Tensor) -> Tensor:
     Returns:
         bool, shape `(gates,)`; settling it again changes nothing.
     """
-    device = scores.device
-    group, parent = layout.group.to(device), layout.parent.to(device)
-    must_stay = layout.must_stay.to(device)
+    device, layout = scores.device, layout.on(scores.device)
+    group, parent, must_stay = layout.group, layout.parent, layout.must_stay
     is_position = parent < len(parent)
     is_open = is_open | _best(group, must_stay, scores, is_open, ~is_position)
     inside = torch.cat([is_open, is_open.new_ones(1)])[parent]
     is_open = (is_open & inside) | _best(group, must_stay, scores, is_open & inside, is_position & inside)
     is_read = torch.zeros(len(parent) + 1, dtype=torch.bool, device=device)
     is_read = is_read.scatter_reduce(0, parent, is_open, "amax")[:-1]
-    return is_open & (is_read | ~layout.is_read_by_position.to(device))
+    return is_open & (is_read | ~layout.is_read_by_position)
 
 
 def _best(group: Tensor, must_stay: Tensor, scores: Tensor, is_open: Tensor, candidates: Tensor) -> Tensor:

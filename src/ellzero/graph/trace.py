@@ -4,6 +4,7 @@ __all__ = ["trace"]
 
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
+from math import prod
 
 from torch import nn
 
@@ -68,9 +69,7 @@ def _run(recording: Recording, keep: Sequence[str], inputs: bool) -> Labels:
     for name, value in recording.stored.items():
         vectors = {dim: labels.allot(name, dim, size) for dim, size in enumerate(value.shape) if size > 1}
         labels.put(value, vectors, origin=name)
-        labels.sizes[name] = 1
-        for size in value.shape:
-            labels.sizes[name] *= size
+        labels.sizes[name] = prod(value.shape)
         if any(_named(name, pattern) for pattern in keep):
             labels.pin_all([value], "you asked to keep it")
     for value in recording.inputs:
