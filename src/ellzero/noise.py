@@ -1,6 +1,6 @@
 """Stateless uniform noise: a pure function of four integers, without any generator."""
 
-__all__ = ["advance", "counters", "uniform"]
+__all__ = ["Lookahead", "advance", "counters", "uniform"]
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,6 +13,7 @@ _MASK = 0xFFFF_FFFF
 # Odd multipliers below 2**31: their product with a 32-bit word stays below 2**63, so no step can overflow.
 _FIRST, _SECOND = 0x7FEB_352D, 0x3184_8BAB
 _SALT = 0x243F_6A88
+_AHEAD, _BLOCK = 16, 2**16
 
 
 def counters(seed: int, *, step: int = 0, micro_batch: int = 0, device: torch.device | str = "cpu") -> Tensor:
@@ -46,11 +47,12 @@ def advance(state: Tensor, *, step: bool) -> None:
         >>> advance(state, step=False); advance(state, step=True); state
         tensor([7, 1, 0])
     """
+    words: Any = state.numpy() if _is_on_host(state) else state  # NumPy's fixed cost per operation is lower
     if step:
-        state[1].add_(1)
-        state[2].zero_()
+        words[1] += 1
+        words[2] = 0
     else:
-        state[2].add_(1)
+        words[2] += 1
 
 
 def uniform(state: Tensor, num: int) -> Tensor:
@@ -75,21 +77,59 @@ def uniform(state: Tensor, num: int) -> Tensor:
         >>> bool((uniform(counters(0), 4) == uniform(counters(0), 4)).all())
         True
     """
-    if state.device.type == "cpu" and not torch.compiler.is_compiling():  # NumPy's fixed cost per operation is lower
-        bits = _bits(state.tolist(), np.arange(num, dtype=np.uint32))
-        return torch.from_numpy(_unit(bits.astype(np.float32)))
-    return _unit(_bits(state.unbind(), torch.arange(num, device=state.device)).float())
+    if _is_on_host(state):
+        return torch.from_numpy(_unit(_bits(*_keys(state.tolist()), np.arange(num, dtype=np.uint32)).astype(np.float32)))
+    return _unit(_bits(*_keys(state.unbind()), torch.arange(num, device=state.device)).float())
 
 
-def _bits(state: Sequence[Any], index: Any) -> Any:
-    """23 bits for each index: two rounds of mixing, each under a key that depends on every bit of the counters.
+class Lookahead:
+    """Noise of the coming steps, drawn together on the host: the same numbers as `uniform` at a fraction of its cost.
 
-    Integers may be Python's, NumPy's of 32 bits or torch's of 64: no result is ever larger than 32 bits.
+    Args:
+        num: how many numbers a step needs, one per gate.
     """
+
+    def __init__(self, num: int) -> None:
+        self.num = num
+        self._seed = self._step = -1
+        self._rows: tuple[Tensor, ...] = ()
+
+    def uniform(self, state: Tensor) -> Tensor:
+        """What `uniform(state, num)` returns; only the first micro-batch of a step is drawn ahead."""
+        if not _is_on_host(state):
+            return uniform(state, self.num)
+        seed, step, micro_batch = state.tolist()
+        if micro_batch != 1:
+            return uniform(state, self.num)
+        if seed != self._seed or not self._step <= step < self._step + len(self._rows):
+            self._seed, self._step = seed, step
+            self._rows = self._draw(seed, step, max(1, min(_AHEAD, _BLOCK // max(1, self.num))))
+        return self._rows[step - self._step]
+
+    def _draw(self, seed: int, start: int, steps: int) -> tuple[Tensor, ...]:
+        keys = np.array([_keys((seed, step, 1)) for step in range(start, start + steps)], dtype=np.uint32)
+        bits = _bits(keys[:, :1], keys[:, 1:], np.arange(self.num, dtype=np.uint32))
+        return torch.from_numpy(_unit(bits.astype(np.float32))).unbind()
+
+
+def _is_on_host(state: Tensor) -> bool:
+    return state.device.type == "cpu" and not torch.compiler.is_compiling()
+
+
+def _keys(state: Sequence[Any]) -> tuple[Any, Any]:
+    """Two words of 32 bits, each of which depends on every bit of the counters."""
     first, second = _mix(state[0] & _MASK), _mix((state[0] ^ _SALT) & _MASK)
     for word in (state[0] >> 32, state[1], state[1] >> 32, state[2], state[2] >> 32):
         first = _mix(first ^ (word & _MASK))
         second = _mix((second + (word & _MASK) + _SALT) & _MASK)
+    return first, second
+
+
+def _bits(first: Any, second: Any, index: Any) -> Any:
+    """23 bits for each index: two rounds of mixing, each under a key of its own.
+
+    Integers may be Python's, NumPy's of 32 bits or torch's of 64: no result is ever larger than 32 bits.
+    """
     return _mix(_mix((index + first) & _MASK) ^ second) >> 9
 
 

@@ -89,7 +89,7 @@ def test_a_graph_may_be_used_twice():
 def test_nothing_is_kept_when_the_outputs_are_gone():
     gated = build(recompute=True)
     one(lambda values: gated(values)["out"], torch.randn(4, 5))
-    assert gated.gates._replayed() is None
+    assert gated.gates._now.replayed() is None
     assert torch.equal(copy.deepcopy(gated).gates.values(), gated.gates.values())
 
 

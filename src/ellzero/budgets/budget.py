@@ -96,7 +96,6 @@ class Budget(Sizer):
         self._seen = violation.detach()
         return torch.dot(self.state.multiplier, violation)
 
-    @torch.no_grad()
     def step(self) -> None:
         """Update the multipliers and move to the noise of the next step. Call it after every optimizer step.
 
@@ -110,7 +109,7 @@ class Budget(Sizer):
             raise ValueError("another budget was made for this network; give all targets to one Budget(...)")
         seen, self._seen = self._seen, None
         self._guard.check_gates()
-        violation = self._violation() if seen is None else seen
+        violation = self._violation().detach() if seen is None else seen
         self.state.advance(violation)
         self._guard.stepped()
 

@@ -2,6 +2,7 @@
 
 __all__ = ["CONTROLLERS", "Controller", "ProportionalIntegral", "Restarts"]
 
+import math
 from abc import abstractmethod
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -29,36 +30,55 @@ class Controller(nn.Module):
         stride: how many steps are taken at once.
     """
 
-    multiplier: Tensor
-    log_target: Tensor
-    descent: Tensor
-    log_goal: Tensor
+    memory: Tensor
 
     def __init__(self, start: Tensor, goal: Tensor, *, ramp: int, dual_lr: float, stride: int = 1) -> None:
         super().__init__()
         self.dual_lr, self.stride = dual_lr, stride
-        self.register_buffer("multiplier", torch.zeros_like(goal))
-        self.register_buffer("log_target", torch.maximum(start, goal).log())
-        self.register_buffer("log_goal", goal.log(), persistent=False)
-        self.register_buffer("descent", (self.log_goal - self.log_target) / ramp)
+        log_goal, log_target = goal.log(), torch.maximum(start, goal).log()
+        nothing = torch.zeros_like(goal)
+        self.register_buffer("memory", torch.stack([nothing, nothing, log_target, (log_goal - log_target) / ramp]))
+        self._log_goal: list[float] = log_goal.tolist()
+
+    @property
+    def multiplier(self) -> Tensor:
+        """The Lagrange multipliers, a view of shape `(targets,)`."""
+        return self.memory[0]
+
+    @property
+    def integral(self) -> Tensor:
+        """What a law remembers besides, a view of shape `(targets,)`."""
+        return self.memory[1]
+
+    @property
+    def log_target(self) -> Tensor:
+        """Logarithm of the shares allowed in this step, a view of shape `(targets,)`."""
+        return self.memory[2]
 
     def violation(self, share: Tensor) -> Tensor:
         """How far the expected shares are above the targets of this step, in nats, differentiable."""
         return torch.log(share.clamp_min(1e-12)) - self.log_target
 
-    @torch.no_grad()
     def advance(self, violation: Tensor) -> None:
         """Answer to a violation, and go one step further down the ramp, geometrically from start to goal.
+
+        The few numbers are handled one by one on the host, where this costs a fraction of the tensor operations.
 
         Args:
             violation: of the last penalty, in nats, shape `(targets,)`. What is not a number counts as none.
         """
-        self._answer(violation.nan_to_num(0.0, posinf=0.0, neginf=0.0))
-        torch.maximum(self.log_target.add_(self.descent, alpha=self.stride), self.log_goal, out=self.log_target)
+        host = self.memory.cpu()
+        memory = host.numpy()
+        columns = zip(violation.tolist(), *memory.tolist(), self._log_goal, strict=True)
+        for column, (seen, multiplier, integral, log_target, descent, log_goal) in enumerate(columns):
+            answer = self._answer(seen if math.isfinite(seen) else 0.0, multiplier, integral)
+            memory[:3, column] = *answer, max(log_target + self.stride * descent, log_goal)
+        if host is not self.memory:
+            self.memory.copy_(host)
 
     @abstractmethod
-    def _answer(self, violation: Tensor) -> None:
-        """Set the multiplier; the violation may be changed in place."""
+    def _answer(self, violation: float, multiplier: float, integral: float) -> tuple[float, float]:
+        """The next multiplier and the next integral of one target."""
 
 
 class ProportionalIntegral(Controller):
@@ -76,18 +96,14 @@ class ProportionalIntegral(Controller):
         Sohrabi et al. (2024), algorithm 1 (nuPI), https://arxiv.org/abs/2406.04558; the relative gains are ours.
     """
 
-    integral: Tensor
-
     def __init__(self, start: Tensor, goal: Tensor, *, ramp: int, dual_lr: float, stride: int = 1) -> None:
         super().__init__(start, goal, ramp=ramp, dual_lr=dual_lr, stride=stride)
-        self.pace = stride * max(1.0, _RAMP / ramp)
-        self.register_buffer("integral", torch.zeros_like(goal))
+        self.share = min(_SHARE * stride * max(1.0, _RAMP / ramp), 1.0)
 
-    def _answer(self, violation: Tensor) -> None:
-        clipped = violation.clamp_(_LEAST, _MOST)
-        self.integral.addcmul_(self.integral, clipped, value=min(self.pace * _SHARE, 1.0))
-        self.integral.add_(clipped.clamp_min(0), alpha=self.stride * self.dual_lr)
-        torch.addcmul(self.integral, self.integral, clipped.clamp_max_(_FIRM), value=_GAIN, out=self.multiplier)
+    def _answer(self, violation: float, multiplier: float, integral: float) -> tuple[float, float]:
+        clipped = min(max(violation, _LEAST), _MOST)
+        integral += self.share * integral * clipped + self.stride * self.dual_lr * max(clipped, 0.0)
+        return integral * (1 + _GAIN * min(clipped, _FIRM)), integral
 
 
 class Restarts(Controller):
@@ -101,9 +117,8 @@ class Restarts(Controller):
         Gallego-Posada et al. (2022), section 4.1 (dual restarts), https://arxiv.org/abs/2208.04425
     """
 
-    def _answer(self, violation: Tensor) -> None:
-        raised = torch.add(self.multiplier, violation, alpha=self.stride * self.dual_lr)
-        self.multiplier.copy_(torch.where(violation > 0, raised, 0.0))
+    def _answer(self, violation: float, multiplier: float, integral: float) -> tuple[float, float]:
+        return (multiplier + self.stride * self.dual_lr * violation if violation > 0 else 0.0), integral
 
 
 CONTROLLERS: Mapping[str, type[Controller]] = MappingProxyType({"pi": ProportionalIntegral, "restarts": Restarts})

@@ -50,7 +50,6 @@ class Penalty(Sizer):
         self._guard.saw_penalty()
         return torch.dot(self.prices, self._expected())
 
-    @torch.no_grad()
     def step(self) -> None:
         """Move to the noise of the next step. Call it after every optimizer step.
 

@@ -6,6 +6,7 @@ import math
 import warnings
 from typing import cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -25,7 +26,7 @@ class StepGuard:
         if not bool(gated.log_odds.isfinite().all()):
             raise NonFiniteError("the gates hold NaN or infinite numbers; load a sound checkpoint first")
         self.gated = gated
-        self._good = gated.log_odds.detach().clone()
+        self._good = self._values().copy()
         self._checked = gated.log_odds._version
         self._version: int | None = None
         self._num_changes = 0
@@ -59,15 +60,15 @@ class StepGuard:
         Raises:
             NonFiniteError: with the number of the step.
         """
-        log_odds = self.gated.log_odds
-        if math.isfinite(log_odds.sum().item()):  # one kernel; NaN and infinities survive a sum
-            self._good.copy_(log_odds)
+        values = self._values()
+        if math.isfinite(np.add.reduce(values)) or np.isfinite(values).all():  # NaN and infinities survive a sum
+            np.copyto(self._good, values)
             return
-        bad = int((~log_odds.isfinite()).sum())
-        log_odds.data.copy_(self._good)
+        bad = int((~np.isfinite(values)).sum())
+        self.gated.log_odds.data.copy_(torch.from_numpy(self._good))
         self._version, self._num_changes = None, 0
         raise NonFiniteError(
-            f"{bad} of {len(log_odds)} gates became NaN or infinite in step {int(self._counters[1]) + 1}; they are "
+            f"{bad} of {len(values)} gates became NaN or infinite in step {int(self._counters[1]) + 1}; they are "
             "back at the last good step. Weights and the optimizer's moments may hold NaN too: restore them, and look "
             "for NaN in the data or the loss, or lower the learning rate"
         )
@@ -84,9 +85,14 @@ class StepGuard:
 
     def _remember(self) -> None:
         """Somebody else set the gates since the last step, so that these are the ones to go back to."""
-        log_odds = self.gated.log_odds.detach()
-        if bool(log_odds.isfinite().all()):
-            self._good.copy_(log_odds)
+        values = self._values()
+        if np.isfinite(values).all():
+            np.copyto(self._good, values)
+
+    def _values(self) -> np.ndarray:
+        """The gates on the host: a view of them if that is where they are."""
+        values: np.ndarray = self.gated.log_odds.detach().cpu().numpy()
+        return values
 
     @property
     def _counters(self) -> Tensor:

@@ -185,7 +185,9 @@ def sample(
         >>> sample(torch.zeros(3), torch.tensor([0.1, 0.5, 0.9]))
         tensor([0.0000, 0.5000, 1.0000])
     """
-    return _gate_at(torch.logit(uniform) + log_odds, temperature=temperature, low=low, high=high)
+    check_shape(temperature=temperature, low=low, high=high)
+    concrete = torch.sigmoid((torch.logit(uniform) + log_odds) / temperature)
+    return (concrete * (high - low) + low).clamp(0, 1)
 
 
 def median(log_odds: Tensor, *, temperature: float = TEMPERATURE, low: float = LOW, high: float = HIGH) -> Tensor:
@@ -212,21 +214,11 @@ def median(log_odds: Tensor, *, temperature: float = TEMPERATURE, low: float = L
         >>> median(torch.tensor([-2.0, 0.0, 2.0]))
         tensor([0.0000, 0.5000, 1.0000])
     """
-    gate = _gate_at(log_odds, temperature=temperature, low=low, high=high)
+    # With x = log_odds / temperature and x0 where the gate leaves zero, s(x) (high - low) + low is the same as
+    # high * s(x) * (1 - exp(x0 - x)), which has the sign of x - x0: no rounding opens a gate or leaves it near zero.
+    lower, _ = thresholds(temperature=temperature, low=low, high=high)
+    excess = torch.relu(log_odds - lower) / temperature
+    gate = (high * torch.sigmoid(log_odds / temperature) * -torch.expm1(-excess)).clamp(max=1)
     # One unit in the last place above the threshold the probability still rounds to one half: follow the probability.
     is_open = prob_open(log_odds, temperature=temperature, low=low, high=high) > 0.5
     return torch.where(is_open, gate, torch.zeros_like(gate))
-
-
-def _gate_at(location: Tensor, *, temperature: float, low: float, high: float) -> Tensor:
-    """Stretch and clip at `location = noise + log-odds`, of any shape.
-
-    With x = location / temperature and x0 where the gate leaves zero, the identity
-
-        s(x) (high - low) + low == high * s(x) * (1 - exp(x0 - x))
-
-    gives the gate the sign of `location - threshold`: no rounding opens or shuts it, none is left near zero.
-    """
-    lower, _ = thresholds(temperature=temperature, low=low, high=high)
-    excess = torch.relu(location - lower) / temperature
-    return (high * torch.sigmoid(location / temperature) * -torch.expm1(-excess)).clamp(max=1)

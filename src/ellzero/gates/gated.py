@@ -85,13 +85,16 @@ class Gated(nn.Module):
         device = next(model.parameters()).device
         start = _start(layout, pretrained=pretrained, log_odds=log_odds)
         start += _SPREAD * math.sqrt(12) * (uniform(counters(seed, step=-1), layout.num_gates) - 0.5)
-        self._readers = sorted({(m.tensor, m.dim) for g in channels.gated for m in g.members if m.role == "reader"})
+        readers = ((m.tensor, m.dim) for group in channels.gated for m in group.members if m.role == "reader")
+        self._readers = list(dict.fromkeys(readers))  # in the order of the gates, so that masks are slices of them
         self.gates = GateVector(layout, start.to(device), self._readers, seed=seed)
         self.model = model
         for number, (name, dim) in enumerate(self._readers):
             attach(model, name, Mask(self.gates, number, dim))
 
     def __getattr__(self, name: str) -> Any:
+        if (module := self.__dict__.get("_modules", {}).get(name)) is not None:
+            return module
         try:
             return super().__getattr__(name)
         except AttributeError:

@@ -30,7 +30,9 @@ class Mask(nn.Module):
 
     def forward(self, weight: Tensor) -> Tensor:
         """The masked weight, of the same shape and dtype."""
-        mask = self._gates[0].masks()[self.number].to(weight.dtype)
+        mask = self._gates[0].masks()[self.number]
+        if mask.dtype != weight.dtype:
+            mask = mask.to(weight.dtype)
         if self.dim < weight.dim() - 1:
             mask = mask.view(-1, *[1] * (weight.dim() - self.dim - 1))
         return weight * mask

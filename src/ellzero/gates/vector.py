@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ellzero.distributions import median, prob_open, sample
 from ellzero.graph import Layout, settle, tensors_in
-from ellzero.noise import advance, counters, uniform
+from ellzero.noise import Lookahead, advance, counters, uniform
 
 Slot = tuple[str, int]
 
@@ -24,6 +24,14 @@ class _Draw:
 
     counters: Tensor
     masks: tuple[Tensor, ...]
+
+
+class _Moment:
+    """What passes within a step. On a module these would be attributes too, and cost a search at each assignment."""
+
+    drawn: tuple[Tensor, ...] | None = None
+    planned: Tensor | None = None
+    replayed: weakref.ref[_Draw] | None = None
 
 
 class GateVector(nn.Module):
@@ -50,9 +58,8 @@ class GateVector(nn.Module):
         self.register_buffer("gate_of", gate_of.to(log_odds.device), persistent=False)
         in_order = torch.arange(layout.num_gates)
         self._in_order = not layout.has_parents and torch.equal(gate_of, in_order)
-        self._drawn: tuple[Tensor, ...] | None = None
-        self._planned: Tensor | None = None
-        self._replayed: weakref.ref[_Draw] | None = None
+        self._noise = Lookahead(layout.num_gates)
+        self._now = _Moment()
 
     def prob_open(self) -> Tensor:
         """Probability that each gate is open, differentiable, shape `(gates,)`."""
@@ -68,18 +75,20 @@ class GateVector(nn.Module):
 
         In evaluation a gate that is shut by the median but must stay open is one.
         """
-        if self.training and self._planned is None:
+        planned = self._now.planned
+        if self.training and planned is None:
             draw = self._replay()
-            return sample(self.log_odds, uniform(draw.counters if draw else self.counters, self.layout.num_gates))
-        log_odds = self.log_odds.detach() if self._planned is not None else self.log_odds
-        is_open = self.is_open() if self._planned is None else self._planned.to(log_odds.device)
+            noise = uniform(draw.counters, self.layout.num_gates) if draw else self._noise.uniform(self.counters)
+            return sample(self.log_odds, noise)
+        log_odds = self.log_odds.detach() if planned is not None else self.log_odds
+        is_open = self.is_open() if planned is None else planned.to(log_odds.device)
         middle = median(log_odds)
         return torch.where(is_open, torch.where(middle > 0, middle, 1.0), 0.0)
 
     def masks(self) -> tuple[Tensor, ...]:
         """What multiplies each masked dimension: one vector per slot, ones where nothing is gated."""
-        if self._drawn is not None:
-            return self._drawn
+        if self._now.drawn is not None:
+            return self._now.drawn
         if (draw := self._replay()) is not None:
             return draw.masks
         return self._masks()
@@ -99,20 +108,21 @@ class GateVector(nn.Module):
         """
         if self.training and self._replay() is None:
             self.advance(step=False)
-        self._drawn = masks = self._masks()
+        self._now.drawn = masks = self._masks()
         try:
             output = network(*args, **kwargs)
         finally:
-            self._drawn = None
+            self._now.drawn = None
         if torch.is_grad_enabled() and not torch.compiler.is_compiling() and not _is_backward():
             self._announce(output, _Draw(self.counters.clone(), masks))
         return output
 
     def _announce(self, output: Any, draw: _Draw) -> None:
         """Replay this draw once the backward pass reaches the output."""
+        now = self._now
 
         def arrive(_: Tensor) -> None:
-            self._replayed = weakref.ref(draw)
+            now.replayed = weakref.ref(draw)
 
         for tensor in tensors_in(output):
             if tensor.grad_fn is not None:
@@ -120,18 +130,17 @@ class GateVector(nn.Module):
 
     def _replay(self) -> _Draw | None:
         """The draw that a recomputation must use; none outside of a backward pass."""
-        if torch.compiler.is_compiling() or self._replayed is None or not _is_backward():
-            return None
-        return self._replayed()
+        replayed = self._now.replayed
+        return replayed() if replayed is not None and _is_backward() else None
 
     @contextmanager
     def planned(self, is_open: Tensor) -> Iterator[None]:
         """Within it, exactly these gates are open, bool, shape `(gates,)`; nothing is random."""
-        before, self._planned = self._planned, is_open
+        before, self._now.planned = self._now.planned, is_open
         try:
             yield
         finally:
-            self._planned = before
+            self._now.planned = before
 
     def advance(self, *, step: bool) -> None:
         """Move to the noise of the next step, or of the next micro-batch within it."""
@@ -150,4 +159,4 @@ class GateVector(nn.Module):
 
 def _is_backward() -> bool:
     """Whether a backward pass is running in this thread: what is computed now is a recomputation."""
-    return torch._C._current_graph_task_id() != -1
+    return not torch.compiler.is_compiling() and torch._C._current_graph_task_id() != -1

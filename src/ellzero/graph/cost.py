@@ -5,6 +5,7 @@ __all__ = ["KINDS", "Costs", "Target"]
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import reduce
 from itertools import combinations
 from math import prod
 from typing import NamedTuple
@@ -43,11 +44,11 @@ class _Term:
 
 
 class _Shared(NamedTuple):
-    """Terms some of whose slots have channels in common: which, their multiples per group, and their other slots."""
+    """Terms some of whose slots have channels in common: which, their multiples per group, and the other columns."""
 
     rows: Tensor
     multiples: Tensor
-    others: Tensor
+    others: tuple[int, ...]
 
 
 class Costs:
@@ -121,17 +122,16 @@ class Costs:
         Returns:
             Shares of the full cost in [0, 1], shape `(targets,)`.
         """
-        base, multiples, factors, shares, group = self._constants(prob_open.device)
+        base, multiples, shares, group, nothing = self._constants(prob_open.device)
         effective = self.layout.effective(prob_open)
-        sums = base.new_zeros(multiples.shape[1]).index_add(0, group, effective)
-        counts = torch.cat([torch.addmv(base, multiples, sums), base.new_ones(1)])
-        terms = counts.index_select(0, factors[0])
-        for column in factors[1:]:
-            terms = terms * counts.index_select(0, column)
+        sums = nothing.index_add(0, group, effective)
+        counts = torch.addmv(base, multiples, sums).view(-1, shares.shape[1]).unbind()
+        terms = reduce(torch.mul, counts)
         for order, shared in self._shared_on(prob_open.device):
             moment = effective * (1 - effective) * (1 if order == 2 else 1 - 2 * effective)
-            spread = base.new_zeros(multiples.shape[1]).index_add(0, group, moment)
-            terms = terms.index_add(0, shared.rows, (shared.multiples @ spread) * counts[shared.others].prod(1))
+            spread = nothing.index_add(0, group, moment)
+            others = [counts[column].index_select(0, shared.rows) for column in shared.others]
+            terms = terms.index_add(0, shared.rows, reduce(torch.mul, others, shared.multiples @ spread))
         return shares @ terms
 
     def _shared_terms(self) -> list[tuple[int, _Shared]]:
@@ -143,26 +143,30 @@ class Costs:
             for columns in combinations(range(width), order):
                 products = multiples[self._factors[:, list(columns)]].prod(1)
                 rows = products.any(1).nonzero().squeeze(1)
-                others = self._factors[:, [column for column in range(width) if column not in columns]]
                 if len(rows):
-                    found.append((order, _Shared(rows, products[rows].float(), others[rows])))
+                    others = tuple(column for column in range(width) if column not in columns)
+                    found.append((order, _Shared(rows, products[rows].float(), others)))
         return found
 
     def _shared_on(self, device: torch.device) -> list[tuple[int, _Shared]]:
         if device not in self._shared_by_device:
-            moved = [(order, _Shared(*(tensor.to(device) for tensor in shared))) for order, shared in self._shared]
-            self._shared_by_device[device] = moved
+            self._shared_by_device[device] = [
+                (order, _Shared(shared.rows.to(device), shared.multiples.to(device), shared.others))
+                for order, shared in self._shared
+            ]
         return self._shared_by_device[device]
 
     def _constants(self, device: torch.device) -> tuple[Tensor, ...]:
         if device not in self._on:
             full = torch.tensor(self.full, dtype=torch.float64)[:, None]
+            factors = self._factors.T.flatten()  # one column of all terms after the other
+            ones = torch.ones(1, dtype=torch.int64)
             tensors = (
-                self._base.float(),
-                self._multiples.float(),
-                self._factors.T.contiguous(),
+                torch.cat([self._base, ones])[factors].float(),
+                torch.cat([self._multiples, self._multiples.new_zeros(1, self._multiples.shape[1])])[factors].float(),
                 (self._coefficients / full).float(),
                 self.layout.group,
+                torch.zeros(self._multiples.shape[1]),
             )
             self._on[device] = tuple(tensor.to(device) for tensor in tensors)
         return self._on[device]
