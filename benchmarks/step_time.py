@@ -2,9 +2,11 @@
 
     python benchmarks/step_time.py
 
-Both networks have the same weights, data, loss and Adam settings; the gated step includes penalty, dual step and noise.
-One evaluation pass over 1000 samples is made before, as after every epoch of a real training. Ratios are taken step by
-step; printed are the median over all pairs and the quartiles. Results go to `benchmarks/results/step_time.json`.
+Both networks have the same weights, data, loss and Adam settings; the gated step includes penalty, dual step and
+noise. One evaluation pass over 1000 samples is made before, as after every epoch of a real training. Blocks of 20 steps
+of the one alternate with blocks of the other, and the ratio of neighbouring blocks is taken; all of it with fresh
+networks five times over, because where the memory happens to lie matters. Printed are the median of the runs, the least
+and the greatest. Results go to `benchmarks/results/step_time.json`.
 """
 
 import argparse
@@ -22,6 +24,7 @@ from torch.nn import functional as F
 import ellzero as l0
 from ellzero.recipes import mnist_lenet5, mnist_mlp
 
+STEPS = 20
 RESULTS = Path(__file__).parent / "results" / "step_time.json"
 
 
@@ -32,10 +35,10 @@ def deep(width: int = 256) -> nn.Module:
 
 
 CASES: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], dict[str, bool], int]] = {
-    "MLP 784-300-100": (mnist_mlp.build, (1, 28, 28), {"inputs": True}, 400),
-    "LeNet-5-Caffe": (mnist_lenet5.build, (1, 28, 28), {"positions": True}, 100),
-    "100 layers of 64": (lambda: deep(64), (64,), {}, 100),
-    "100 layers of 256": (deep, (256,), {}, 60),
+    "MLP 784-300-100": (mnist_mlp.build, (1, 28, 28), {"inputs": True}, 40),
+    "LeNet-5-Caffe": (mnist_lenet5.build, (1, 28, 28), {"positions": True}, 12),
+    "100 layers of 64": (lambda: deep(64), (64,), {}, 12),
+    "100 layers of 256": (deep, (256,), {}, 8),
 }
 
 
@@ -44,20 +47,24 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     found = {}
-    for name, (build, shape, gating, pairs) in CASES.items():
-        torch.manual_seed(0)
-        inputs = torch.randn(options.batch, *shape, device=options.device)
-        targets = torch.randint(0, 10, (options.batch,), device=options.device)
-        network = build().to(options.device)
-        with torch.no_grad():
-            network(torch.randn(1000, *shape, device=options.device))
-        plain = plain_step(copy.deepcopy(network), inputs, targets)
-        gated = gated_step(network, inputs, targets, gating)
-        found[name] = compare(plain, gated, pairs, options.device)
+    for name, (build, shape, gating, blocks) in CASES.items():
+        runs = []
+        for seed in range(options.repeats):
+            torch.manual_seed(seed)
+            inputs = torch.randn(options.batch, *shape, device=options.device)
+            targets = torch.randint(0, 10, (options.batch,), device=options.device)
+            network = build().to(options.device)
+            with torch.no_grad():
+                network(torch.randn(1000, *shape, device=options.device))
+            plain = plain_step(copy.deepcopy(network), inputs, targets)
+            gated = gated_step(network, inputs, targets, gating)
+            runs.append(compare(plain, gated, blocks, options.device))
+        found[name] = summary(runs)
         print(name, found[name], flush=True)
     options.out.parent.mkdir(exist_ok=True)
     setting = {"batch": options.batch, "threads": options.threads, "device": options.device, "torch": torch.__version__}
@@ -95,28 +102,45 @@ def gated_step(
     return step
 
 
-def compare(plain: Callable[[], None], gated: Callable[[], None], pairs: int, device: str) -> dict[str, float]:
-    """Median milliseconds of both, and median and quartiles of the ratio of neighbouring steps."""
-    for _ in range(10):
-        plain()
-        gated()
+def compare(
+    plain: Callable[[], None], gated: Callable[[], None], blocks: int, device: str
+) -> tuple[float, float, float]:
+    """Median milliseconds of a step of both, and median ratio of neighbouring blocks."""
     times: dict[Callable[[], None], list[float]] = {plain: [], gated: []}
-    for pair in range(pairs):
-        for step in (plain, gated) if pair % 2 else (gated, plain):
-            start = time.perf_counter()
-            step()
-            if device != "cpu":
-                torch.cuda.synchronize()
-            times[step].append(time.perf_counter() - start)
-    ratios = [after / before for before, after in zip(times[plain], times[gated], strict=True)]
-    low, middle, high = statistics.quantiles(ratios, n=4)
+    for step in (plain, gated):
+        block(step, device)
+    for number in range(blocks):
+        for step in (plain, gated) if number % 2 else (gated, plain):
+            times[step].append(block(step, device))
+    ratio = statistics.median(after / before for before, after in zip(times[plain], times[gated], strict=True))
+    return statistics.median(times[plain]) * 1e3, statistics.median(times[gated]) * 1e3, ratio
+
+
+def summary(runs: list[tuple[float, float, float]]) -> dict[str, object]:
+    plain, gated, ratios = zip(*runs, strict=True)
     return {
-        "plain_ms": round(statistics.median(times[plain]) * 1e3, 3),
-        "gated_ms": round(statistics.median(times[gated]) * 1e3, 3),
-        "ratio": round(middle, 3),
-        "ratio_quartiles": [round(low, 3), round(high, 3)],
-        "pairs": pairs,
+        "plain_ms": round(statistics.median(plain), 3),
+        "gated_ms": round(statistics.median(gated), 3),
+        "ratio": round(statistics.median(ratios), 3),
+        "ratio_range": [round(min(ratios), 3), round(max(ratios), 3)],
+        "runs": len(runs),
     }
+
+
+def block(step: Callable[[], None], device: str) -> float:
+    """Mean seconds of a step among `STEPS` that follow each other, as they do in a training."""
+    step()
+    synchronize(device)
+    start = time.perf_counter()
+    for _ in range(STEPS):
+        step()
+    synchronize(device)
+    return (time.perf_counter() - start) / STEPS
+
+
+def synchronize(device: str) -> None:
+    if device != "cpu":
+        torch.cuda.synchronize()
 
 
 if __name__ == "__main__":

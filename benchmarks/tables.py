@@ -63,10 +63,10 @@ def reach(runs: list[dict[str, Any]]) -> str:
 
 def step_time(found: dict[str, Any]) -> str:
     """Gated against plain step."""
-    head = ["network", "plain step", "gated step", "ratio, median", "quartiles", "pairs"]
+    head = ["network", "plain step", "gated step", "ratio, median", "range", "runs"]
     rows = [
         [name, f"{case['plain_ms']:.2f} ms", f"{case['gated_ms']:.2f} ms", f"{case['ratio']:.2f}",
-         f"{case['ratio_quartiles'][0]:.2f} to {case['ratio_quartiles'][1]:.2f}", str(case["pairs"])]
+         f"{case['ratio_range'][0]:.2f} to {case['ratio_range'][1]:.2f}", str(case["runs"])]
         for name, case in found["cases"].items()
     ]  # fmt: skip
     return markdown(head, rows)

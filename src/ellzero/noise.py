@@ -78,7 +78,8 @@ def uniform(state: Tensor, num: int) -> Tensor:
         True
     """
     if _is_on_host(state):
-        return torch.from_numpy(_unit(_bits(*_keys(state.tolist()), np.arange(num, dtype=np.uint32)).astype(np.float32)))
+        bits = _bits(*_keys(state.tolist()), np.arange(num, dtype=np.uint32))
+        return torch.from_numpy(_unit(bits.astype(np.float32)))
     return _unit(_bits(*_keys(state.unbind()), torch.arange(num, device=state.device)).float())
 
 

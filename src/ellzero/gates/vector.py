@@ -18,18 +18,19 @@ from ellzero.noise import Lookahead, advance, counters, uniform
 Slot = tuple[str, int]
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Draw:
-    """What one forward drew; alive as long as its outputs can be differentiated."""
+    """What one forward drew; if it can be recomputed, alive as long as its outputs can be differentiated."""
 
     counters: Tensor
     masks: tuple[Tensor, ...]
+    is_packed: bool = False
 
 
 class _Moment:
     """What passes within a step. On a module these would be attributes too, and cost a search at each assignment."""
 
-    drawn: tuple[Tensor, ...] | None = None
+    drawn: _Draw | None = None
     planned: Tensor | None = None
     replayed: weakref.ref[_Draw] | None = None
 
@@ -87,11 +88,11 @@ class GateVector(nn.Module):
 
     def masks(self) -> tuple[Tensor, ...]:
         """What multiplies each masked dimension: one vector per slot, ones where nothing is gated."""
-        if self._now.drawn is not None:
-            return self._now.drawn
-        if (draw := self._replay()) is not None:
-            return draw.masks
-        return self._masks()
+        draw = self._now.drawn or self._replay()
+        if draw is None:
+            return self._masks()
+        draw.is_packed = draw.is_packed or _is_packing()
+        return draw.masks
 
     def _masks(self) -> tuple[Tensor, ...]:
         values = self.values()
@@ -108,13 +109,14 @@ class GateVector(nn.Module):
         """
         if self.training and self._replay() is None:
             self.advance(step=False)
-        self._now.drawn = masks = self._masks()
+        self._now.drawn = draw = _Draw(self.counters, self._masks())
         try:
             output = network(*args, **kwargs)
         finally:
             self._now.drawn = None
-        if torch.is_grad_enabled() and not torch.compiler.is_compiling() and not _is_backward():
-            self._announce(output, _Draw(self.counters.clone(), masks))
+        if draw.is_packed and torch.is_grad_enabled() and not _is_backward():
+            draw.counters = self.counters.clone()
+            self._announce(output, draw)
         return output
 
     def _announce(self, output: Any, draw: _Draw) -> None:
@@ -155,6 +157,11 @@ class GateVector(nn.Module):
 
         super()._apply(move, recurse)  # type: ignore[no-untyped-call]
         return self
+
+
+def _is_packing() -> bool:
+    """Whether what is needed for the backward pass is not kept as it is: checkpointing recomputes it."""
+    return not torch.compiler.is_compiling() and torch._C._autograd._top_saved_tensors_default_hooks(True) is not None
 
 
 def _is_backward() -> bool:

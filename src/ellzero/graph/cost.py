@@ -125,7 +125,7 @@ class Costs:
         base, multiples, shares, group, nothing = self._constants(prob_open.device)
         effective = self.layout.effective(prob_open)
         sums = nothing.index_add(0, group, effective)
-        counts = torch.addmv(base, multiples, sums).view(-1, shares.shape[1]).unbind()
+        counts = torch.addmv(base, multiples, sums).split(shares.shape[1])
         terms = reduce(torch.mul, counts)
         for order, shared in self._shared_on(prob_open.device):
             moment = effective * (1 - effective) * (1 if order == 2 else 1 - 2 * effective)
