@@ -8,8 +8,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from ellzero.graph.channels import Work
-from ellzero.graph.labels import FIXED, NONE, Labels, Read, Vector, Vectors
+from ellzero.graph.labels import FIXED, NONE, Labels, Read, Toil, Vector, Vectors
 from ellzero.graph.record import Call, Value
 
 _NO_CHANNELS = "reads values that carry no channels"
@@ -71,10 +70,7 @@ def _contract(
     multiply_adds = num_outputs * one[0].shape[one[1]]
     stored = [value for value, _ in (one, other) if value.number in labels.origin]
     if len(stored) != 1:
-        reason = "two computed values are multiplied" if not stored else "two weights are multiplied"
-        labels.pin_all([one[0], other[0]], reason)
-        labels.work.append(Work(call.module, None, multiply_adds))
-        return {}, {}
+        return _product(labels, call, one, other, multiply_adds, "weights" if stored else "computed values")
     (weight, weight_dim), (value, value_dim) = (one, other) if stored[0] is one[0] else (other, one)
     _read(labels, call, labels.of(value).get(value_dim), labels.of(weight).get(weight_dim))
     for dim, found in labels.of(weight).items():
@@ -89,20 +85,29 @@ def _contract(
 def _work(labels: Labels, call: Call, weight: Value, multiply_adds: int, rows: Sequence[Vector] = ()) -> None:
     """Write down multiply-adds that are proportional to the width of each dimension of a weight, and to the rows."""
     name: str | None = labels.origin[weight.number]
-    size = labels.sizes[name or ""]
     vectors = list(rows)
-    if math.prod(weight.shape) != size:  # a slice of a stored tensor, or a repetition
-        name, size = None, 1
+    if math.prod(weight.shape) != labels.sizes[name or ""]:  # a slice of a stored tensor, or a repetition
+        name = None
         vectors += labels.of(weight).values()
-    slots = []
-    for vector in vectors:
-        slot = labels.whole_slot(vector)
-        if slot is not None:
-            slots.append(slot)
-            size *= labels.widths[slot]
-        else:
-            labels.pin(vector, f"takes part in {call.module!r} in a way whose multiply-adds cannot be counted")
-    labels.work.append(Work(call.module, name, multiply_adds // size, tuple(slots)))
+    labels.toils.append(Toil(call.module, name, multiply_adds, tuple(vectors)))
+
+
+def _product(
+    labels: Labels, call: Call, one: tuple[Value, int], other: tuple[Value, int], multiply_adds: int, what: str
+) -> tuple[Vectors, Vectors]:
+    """Sum over a dimension of two values of the same kind: what is summed over is kept, the rest passes through."""
+    rows = {}
+    for value, dim in (one, other):
+        for key, found in labels.of(value).items():
+            is_batch = key == 0 and len(value.shape) == 3
+            if key == dim:
+                labels.pin(found, f"two {what} are multiplied")
+                continue
+            if is_batch and not (0 in labels.of(one[0]) and 0 in labels.of(other[0])):
+                labels.pin(found, FIXED)
+            rows["batch" if is_batch else (value.number, key)] = found
+    labels.toils.append(Toil(call.module, None, multiply_adds, tuple(rows.values())))
+    return labels.of(one[0]), labels.of(other[0])
 
 
 def _read(labels: Labels, call: Call, channels: Vector | None, weight: Vector | None, *, select: bool = True) -> None:
@@ -131,7 +136,7 @@ def _convolution(labels: Labels, call: Call) -> None:
     out = call.targets[0]
     if weight.number not in labels.origin:
         labels.pin_all(call.sources, "is read by a computed weight")
-        labels.work.append(Work(call.module, None, math.prod(out.shape) * math.prod(weight.shape[1:])))
+        labels.toils.append(Toil(call.module, None, math.prod(out.shape) * math.prod(weight.shape[1:])))
         return
     positions = math.prod((value if transposed else out).shape) // (value if transposed else out).shape[1]
     _work(labels, call, weight, positions * math.prod(weight.shape))

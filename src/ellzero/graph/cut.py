@@ -104,6 +104,10 @@ def _correct(module: nn.Module) -> nn.Module | None:
         if stored is not None:
             module.num_features = len(stored)
             return None if len(stored) else nn.Identity()
+    elif isinstance(module, nn.GroupNorm) and module.weight is not None:
+        module.num_groups = len(module.weight) * module.num_groups // module.num_channels
+        module.num_channels = len(module.weight)
+        return None if len(module.weight) else nn.Identity()
     elif isinstance(module, nn.PReLU):
         module.num_parameters = len(module.weight)
         return None if len(module.weight) else nn.Identity()

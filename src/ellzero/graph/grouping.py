@@ -13,6 +13,7 @@ from ellzero.graph.channels import Channels, Group, Index, Kind, Member, Role, W
 from ellzero.graph.labels import Labels, Vector
 from ellzero.graph.modules import Convolution
 from ellzero.graph.record import Recording
+from ellzero.graph.toil import count_work
 
 _FROM_INPUT = "comes from the input; give inputs=True to gate it"
 
@@ -30,6 +31,7 @@ def gather(model: nn.Module, labels: Labels, recording: Recording, *, inputs: bo
     Returns:
         Channels; none is removable yet.
     """
+    work = count_work(labels)
     selectable = _selectable(model, labels)
     parameters = {name for name, _ in model.named_parameters()}
     shapes = {name: value.shape for name, value in recording.stored.items() if name in parameters}
@@ -42,7 +44,7 @@ def gather(model: nn.Module, labels: Labels, recording: Recording, *, inputs: bo
     if positions:
         groups += list(_positions(model, groups, selectable, names))
     buffers = {name: value.shape for name, value in recording.stored.items() if name not in parameters}
-    return _counted(Channels(tuple(groups), shapes), labels.work, buffers)
+    return _counted(Channels(tuple(groups), shapes), work, buffers)
 
 
 def _fixed_reader(members: tuple[Member, ...], parameters: set[str]) -> str:

@@ -1,15 +1,14 @@
 """Labels: one integer per index of every stored dimension, united where the network makes them one channel."""
 
-__all__ = ["NONE", "Labels", "Read", "Vector", "Vectors"]
+__all__ = ["NONE", "Labels", "Read", "Split", "Toil", "Vector", "Vectors"]
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ellzero.graph.channels import Work
 from ellzero.graph.record import Value
 
 Vector: TypeAlias = NDArray[np.int64]
@@ -32,12 +31,32 @@ class Read:
     select: bool
 
 
+@dataclass(frozen=True)
+class Toil:
+    """Multiply-adds of one contraction, whose dependence on channels is known once all labels are united."""
+
+    module: str
+    tensor: str | None
+    multiply_adds: int
+    rows: tuple[Vector, ...] = ()
+
+
+@dataclass(frozen=True)
+class Split:
+    """A view that spreads channels over several dimensions: which site, how many dimensions, and their labels."""
+
+    site: str
+    num_dims: int
+    labels: Vector
+
+
 @dataclass
 class Labels:
     """All labels of a network, what is known of each, and which are the same channel.
 
     Stored dimension number `s` owns the labels from `starts[s]` on; labels that an input or a flattened input brings
-    follow the same numbering under the name `""`.
+    follow the same numbering under the name `""`. `choices` says, for views that spread channels over several
+    dimensions, along which of them they are told apart (by default the first).
     """
 
     slots: list[tuple[str, int]] = field(default_factory=list)
@@ -49,7 +68,9 @@ class Labels:
     pins: list[tuple[Vector, str]] = field(default_factory=list)
     reads: dict[tuple[str, int], Read] = field(default_factory=dict)
     written: set[tuple[str, int]] = field(default_factory=set)
-    work: list[Work] = field(default_factory=list)
+    toils: list[Toil] = field(default_factory=list)
+    splits: list[Split] = field(default_factory=list)
+    choices: Mapping[str, int] = field(default_factory=dict)
     sizes: dict[str, int] = field(default_factory=dict)
     widths: dict[tuple[str, int], int] = field(default_factory=dict)
 
@@ -94,14 +115,6 @@ class Labels:
     def slot_of(self, labels: Vector) -> NDArray[np.int64]:
         """For each label the number of the stored dimension that owns it."""
         return np.searchsorted(np.asarray(self.starts), labels, side="right") - 1
-
-    def whole_slot(self, vector: Vector) -> tuple[str, int] | None:
-        """The stored dimension all of whose labels are in the vector, each equally often; none if it is not so."""
-        found, counts = np.unique(vector, return_counts=True)
-        slots = {self.slots[number] for number in np.unique(self.slot_of(found[found != NONE]))}
-        slot = slots.pop() if len(slots) == 1 else ("", 0)
-        whole = slot[0] in self.sizes and len(found) == self.widths[slot] and bool((counts == counts[0]).all())
-        return slot if whole and found[0] != NONE else None
 
     def classes(self) -> Vector:
         """For each label the smallest label of its channel."""

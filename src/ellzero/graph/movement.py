@@ -2,7 +2,8 @@
 
 __all__ = ["MOVEMENTS", "short"]
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
 import numpy as np
@@ -53,15 +54,27 @@ def _move(labels: Labels, call: Call) -> None:
         shape[dim] = len(vector)
         spread = torch.from_numpy(vector).view(shape).expand(source.shape)
         moved = call.op(spread, *call.args[1:], **call.kwargs)
+        is_parted = isinstance(moved, (list, tuple)) and _part(labels, moved, dim)
         for out, tensor in zip(call.targets, moved if isinstance(moved, (list, tuple)) else [moved], strict=True):
             found = _varying(tensor)
-            if found is None or sorted(found[1]) != sorted(vector):
+            if found is None or not (is_parted or sorted(found[1]) == sorted(vector)):
                 labels.pin(vector, f"is cut at fixed places by {short(call)}")
             else:
                 known = labels.of(out)
                 if found[0] in known:
                     labels.unite(known[found[0]], found[1])
                 labels.put(out, {found[0]: found[1]} | known, origin=origin)
+
+
+def _part(labels: Labels, moved: Sequence[torch.Tensor], dim: int) -> bool:
+    """Whether a dimension was cut into parts; equal ones lose the same channels, so that they stay equal."""
+    parts = [found[1] for tensor in moved if (found := _varying(tensor)) is not None and found[0] == dim]
+    if len(parts) < len(moved):
+        return False
+    if len({len(part) for part in parts}) == 1:
+        for part in parts[1:]:
+            labels.unite(parts[0], part)
+    return True
 
 
 def _varying(tensor: torch.Tensor) -> tuple[int, Vector] | None:
@@ -75,7 +88,8 @@ def _varying(tensor: torch.Tensor) -> tuple[int, Vector] | None:
 
 def _view(labels: Labels, call: Call) -> None:
     source, out = call.sources[0], call.targets[0]
-    vectors = reshape(labels, labels.of(source), source.shape, out.shape)
+    site = f"{re.sub('[0-9]+', '*', call.module)} {source.shape} {out.shape}"
+    vectors = reshape(labels, labels.of(source), source.shape, out.shape, site=site)
     labels.put(out, vectors, origin=labels.origin.get(source.number))
 
 

@@ -6,21 +6,23 @@ import math
 
 import numpy as np
 
-from ellzero.graph.labels import Labels, Vector, Vectors
+from ellzero.graph.labels import Labels, Split, Vector, Vectors
 
 
-def reshape(labels: Labels, vectors: Vectors, before: tuple[int, ...], after: tuple[int, ...]) -> Vectors:
+def reshape(labels: Labels, vectors: Vectors, before: tuple[int, ...], after: tuple[int, ...], *, site: str) -> Vectors:
     """Carry labels through a view.
 
     A dimension that is merged with unlabelled ones repeats its labels (a flattened channel is many positions of one
     channel). Dimensions of an input that are merged become new labels, one per position. Where labels would vary along
-    two dimensions, the channels are pinned.
+    several dimensions, as when a width is split into heads, they are told apart along one of them only: all labels of a
+    head are one channel.
 
     Args:
         labels: where new labels and pins are written down.
         vectors: labels of the value.
         before: its shape.
         after: its new shape.
+        site: where this happens, in words that are the same for repeated blocks; key of `labels.choices`.
 
     Returns:
         Labels along the new dimensions.
@@ -40,9 +42,9 @@ def reshape(labels: Labels, vectors: Vectors, before: tuple[int, ...], after: tu
         else:
             shape = [before[dim] if dim == labelled[0] else 1 for dim in old]
             flat = np.broadcast_to(vectors[labelled[0]].reshape(shape), sizes).reshape(-1)
-        found = _split(flat, [after[dim] for dim in new])
+        found = _split(labels, flat, [after[dim] for dim in new], site)
         if found is None:
-            labels.pin(flat, "is split over two dimensions by a view")
+            labels.pin(flat, "is in many places of a view")
         else:
             result[new[found[0]]] = found[1]
     return result
@@ -75,14 +77,18 @@ def _merge(labels: Labels, vectors: list[Vector], size: int) -> Vector | None:
     return None
 
 
-def _split(flat: Vector, sizes: list[int]) -> tuple[int, Vector] | None:
-    """The only dimension along which the labels vary, if there is only one."""
+def _split(labels: Labels, flat: Vector, sizes: list[int], site: str) -> tuple[int, Vector] | None:
+    """The dimension along which the labels vary; where there are several, the one that was chosen for this site."""
     block = flat.reshape(sizes)
     varying = [dim for dim in range(block.ndim) if not (block == np.take(block, [0], axis=dim)).all()]
-    if len(varying) > 1 or block.ndim == 0:
-        return None
     wide = [dim for dim in range(block.ndim) if sizes[dim] > 1]
-    if not varying and len(wide) > 1:  # one channel in many places: along which of them it lies is unknown
+    if block.ndim == 0 or (not varying and len(wide) > 1):  # one channel in many places: along which of them?
         return None
+    if len(varying) > 1:
+        labels.splits.append(Split(site, len(varying), flat))
+        varying = [varying[labels.choices.get(site, 0)]]
     dim = varying[0] if varying else int(np.argmax(sizes))
-    return dim, np.moveaxis(block, dim, 0).reshape(sizes[dim], -1)[:, 0].copy()
+    rows = np.moveaxis(block, dim, 0).reshape(sizes[dim], -1)
+    for column in rows.T[1:] if varying and (rows != rows[:, :1]).any() else ():
+        labels.unite(rows[:, 0], column)
+    return dim, rows[:, 0].copy()

@@ -9,10 +9,10 @@ from types import MappingProxyType
 import numpy as np
 import torch
 
-from ellzero.graph.channels import Work
+from ellzero.graph.attention import ATTENTION
 from ellzero.graph.contractions import CONTRACTIONS, meet
 from ellzero.graph.count import multiply_adds_of
-from ellzero.graph.labels import FIXED, NONE, Labels, Vector, Vectors
+from ellzero.graph.labels import FIXED, NONE, Labels, Toil, Vector, Vectors
 from ellzero.graph.movement import MOVEMENTS, short
 from ellzero.graph.record import Call, Value
 
@@ -39,7 +39,7 @@ def apply_rule(labels: Labels, call: Call) -> None:
         where = f" in {call.module!r}" if call.module else ""
         labels.pin_all(call.sources, f"no rule for {name}{where}")
         if multiply_adds := multiply_adds_of(call):
-            labels.work.append(Work(call.module, None, multiply_adds))
+            labels.toils.append(Toil(call.module, None, multiply_adds))
 
 
 def _pointwise(labels: Labels, call: Call) -> None:
@@ -86,6 +86,27 @@ def _batch_norm(labels: Labels, call: Call) -> None:
         elif math.prod(value.shape) > 1:
             labels.pin(channels, FIXED)
     labels.put(out, {} if channels is None else {1: channels})
+
+
+def _group_norm(labels: Labels, call: Call) -> None:
+    """Channels that are normalised together go together."""
+    source, *affine = call.sources
+    groups = int(call.args[6])
+    channels = labels.of(source).get(1)
+    for dim in labels.of(source).keys() - {1}:
+        labels.pin(labels.of(source)[dim], f"normalised together by {short(call)}")
+    if channels is not None and groups == 1:
+        labels.pin(channels, f"normalised together by {short(call)}")
+    elif channels is not None:
+        rows = channels.reshape(groups, -1)
+        for column in rows.T[1:]:
+            labels.unite(rows[:, 0], column)
+    for value in affine:
+        if channels is None or 0 not in labels.of(value):
+            labels.pin_all([value], "normalises values that carry no channels")
+        else:
+            labels.unite(channels, labels.of(value)[0])
+    labels.put(call.targets[0], {} if channels is None else {1: channels})
 
 
 def _keep_all_but(dims: Callable[[Call, Value], Iterable[int]], reason: str) -> Rule:
@@ -179,6 +200,7 @@ _REDUCE = (
 
 _RULES: Mapping[str, Rule] = MappingProxyType(
     dict(CONTRACTIONS)
+    | dict(ATTENTION)
     | dict(MOVEMENTS)
     | _table(_POINTWISE, _pointwise)
     | _table("cat", _cat)
@@ -193,7 +215,7 @@ _RULES: Mapping[str, Rule] = MappingProxyType(
     | _table("max_unpool2d", _unpool(2))
     | _table("max_unpool3d", _unpool(3))
     | _table("_softmax _log_softmax", _keep_all_but(_named, "normalised together by"))
-    | _table("native_group_norm", _keep_all_but(lambda call, value: [1], "normalised together by"))
+    | _table("native_group_norm", _group_norm)
     | _table(
         "native_layer_norm _fused_rms_norm rms_norm",
         _keep_all_but(lambda call, value: range(-len(call.args[1]), 0), "normalised together by"),
