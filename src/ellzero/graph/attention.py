@@ -22,7 +22,8 @@ def _attention(labels: Labels, call: Call) -> None:
     for one in (query, key, value):
         for dim in labels.of(one).keys() & {0, 2}:
             labels.pin(labels.of(one)[dim], "is mixed by attention")
-    labels.pin_all(others, "decides which positions attend")
+    for other in others:
+        _mask(labels, other, heads)
     vectors: Vectors = {} if heads is None else {1: heads}
     if 3 in labels.of(value):
         vectors[3] = labels.of(value)[3]
@@ -41,6 +42,18 @@ def _heads(labels: Labels, query: Value, others: list[Value]) -> Vector | None:
         elif found is not None or heads is not None:
             labels.pin(heads if found is None else found, FIXED)  # type: ignore[arg-type]
     return heads
+
+
+def _mask(labels: Labels, mask: Value, heads: Vector | None) -> None:
+    """What is added to the scores may differ from head to head."""
+    place = len(mask.shape) - 3
+    for dim, found in labels.of(mask).items():
+        if dim == place and heads is not None:
+            labels.unite(heads, found)
+        else:
+            labels.pin(found, "decides which positions attend")
+    if heads is not None and place >= 0 and mask.shape[place] > 1 and place not in labels.of(mask):
+        labels.pin(heads, FIXED)
 
 
 _NOTHING = np.zeros(0, dtype=np.int64)

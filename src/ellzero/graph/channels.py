@@ -1,6 +1,6 @@
 """Plain data: which stored dimensions make up the channels of a network."""
 
-__all__ = ["Channels", "Group", "Kind", "Member", "Role", "Work"]
+__all__ = ["Attribute", "Channels", "Group", "Kind", "Member", "Role", "Work"]
 
 import json
 from collections.abc import Mapping, Sequence
@@ -34,6 +34,15 @@ class Member:
 
 
 @dataclass(frozen=True)
+class Attribute:
+    """A number that a module remembers and that is `multiple` times the number of channels: heads, a width."""
+
+    module: str
+    name: str
+    multiple: int = 1
+
+
+@dataclass(frozen=True)
 class Work:
     """Multiply-adds of one contraction.
 
@@ -61,6 +70,7 @@ class Group:
         removable: whether all channels may go (a residual path carries on); otherwise one stays.
         parent: for positions, the group that writes them, or empty.
         parent_index: for each position its channel in the parent.
+        attributes: numbers in modules that go down with the width.
     """
 
     name: str
@@ -71,6 +81,7 @@ class Group:
     removable: bool = False
     parent: str = ""
     parent_index: Index = ()
+    attributes: tuple[Attribute, ...] = ()
 
     def __post_init__(self) -> None:
         if self.size < 1:
@@ -225,4 +236,5 @@ def _group(entry: Mapping[str, Any]) -> Group:
         bool(entry["removable"]),
         str(entry["parent"]),
         _index(entry["parent_index"]),
+        tuple(Attribute(str(a["module"]), str(a["name"]), int(a["multiple"])) for a in entry.get("attributes", ())),
     )

@@ -2,43 +2,51 @@
 
 __all__ = ["confirm", "weed_out"]
 
-from collections.abc import Callable, Iterable
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from math import inf
 
 import torch
 from torch import nn
 
-from ellzero.graph.channels import Channels, Group
+from ellzero.graph.attributes import USUAL, Signature, signature
+from ellzero.graph.channels import Attribute, Channels, Group
 from ellzero.graph.cut import cut
 from ellzero.graph.layout import Layout, settle
 from ellzero.graph.outputs import tensors_in
+from ellzero.graph.progress import Progress
 from ellzero.graph.shadow import Example, Run, on_shadow
 
+Candidates = Mapping[str, tuple[Attribute, ...]]
 
-def confirm(model: nn.Module, example: Example, channels: Channels) -> Channels:
+
+def confirm(model: nn.Module, example: Example, channels: Channels, candidates: Candidates) -> Channels:
     """Keep every group whose removal the forward pass does not survive.
 
-    One channel of every group is cut at once and the result is run on tensors without data. Only if that fails are the
-    groups tried one after the other. The same is done with groups that may go entirely.
+    One channel of every group is cut at once and the result is run on tensors without data. Where it stops, attributes
+    of the module in which it stops, and of those around it, are brought down too, as long as that helps. Only if it still fails are the groups
+    tried one after the other. The same is done with groups that may go entirely.
 
     Args:
         model: any module; it is not changed.
         example: its inputs.
         channels: what was traced.
+        candidates: for each group attributes that may have to follow its width.
 
     Returns:
-        The channels; groups that cannot be cut carry the reason.
+        The channels; groups that cannot be cut carry the reason, the others the attributes that follow them.
     """
     if not channels.gated:
         return channels
-    return on_shadow(model, example, lambda copy, run: _confirm(copy, run, channels))
+    return on_shadow(model, example, lambda copy, run: _confirm(copy, run, channels, candidates))
 
 
-def _confirm(model: nn.Module, run: Run, channels: Channels) -> Channels:
+def _confirm(model: nn.Module, run: Run, channels: Channels, candidates: Candidates) -> Channels:
     expected, trains = _shapes(run(model)), _trains(model, run)
     attempt = _Attempt(model, run, channels, expected, trains)
     cuttable = [group.name for group in channels.gated if group.size > 1]
-    failed = weed_out(cuttable, lambda names: attempt.failure(names, 1))
+    channels = attempt.channels = _repaired(attempt, cuttable, candidates)
+    failed = weed_out(cuttable, lambda names: attempt.outcome(names, 1).why)
     channels = channels.keeping(
         {name: f"its width is fixed in the forward pass: {why}" for name, why in failed.items()}
     )
@@ -46,12 +54,41 @@ def _confirm(model: nn.Module, run: Run, channels: Channels) -> Channels:
         return channels
     attempt = _Attempt(model, run, channels, expected, trains)
     removable = [group.name for group in channels.gated if group.removable]
-    failed = weed_out(removable, lambda names: attempt.failure(names, None))
+    failed = weed_out(removable, lambda names: attempt.outcome(names, None).why)
     return replace(channels, groups=tuple(_stays(group, failed) for group in channels.groups))
 
 
 def _stays(group: Group, failed: Iterable[str]) -> Group:
     return replace(group, removable=False) if group.name in failed else group
+
+
+def _repaired(attempt: "_Attempt", names: list[str], candidates: Candidates) -> Channels:
+    """Give the groups the attributes without which the forward pass stops, and those whose name says what they are."""
+    original = attempt.channels
+    known = {signature(one) for found in candidates.values() for one in found}
+    chosen = {one for one in known if one[1] in USUAL}
+
+    def outcome(signatures: set[Signature]) -> "_Outcome":
+        attempt.channels = _following(original, candidates, signatures)
+        return attempt.outcome(names, 1)
+
+    now = outcome(chosen)
+    while now.why and now.module is not None:
+        module = signature(Attribute(now.module, ""))[0]
+        options = [chosen ^ {one} for one in sorted(known) if f"{module}.".startswith(f"{one[0]}." if one[0] else "")]
+        tried = [(outcome(option), option) for option in options]
+        best = max(tried, key=lambda pair: pair[0].progress, default=(now, chosen))
+        if best[0].progress <= now.progress:
+            break
+        now, chosen = best
+    return _following(original, candidates, chosen)
+
+
+def _following(channels: Channels, candidates: Candidates, signatures: set[Signature]) -> Channels:
+    return replace(channels, groups=tuple(
+        replace(group, attributes=tuple(one for one in candidates.get(group.name, ()) if signature(one) in signatures))
+        for group in channels.groups
+    ))  # fmt: skip
 
 
 def _trains(model: nn.Module, run: Run) -> bool:
@@ -88,6 +125,15 @@ def weed_out(names: list[str], failure: Callable[[list[str]], str]) -> dict[str,
     return failed
 
 
+@dataclass(frozen=True)
+class _Outcome:
+    """What went wrong, empty if nothing did; after how many modules and operations; and in which module, if it did not finish."""
+
+    why: str
+    progress: tuple[float, float]
+    module: str | None = None
+
+
 class _Attempt:
     """Cuts of one network that are tried and thrown away."""
 
@@ -95,23 +141,28 @@ class _Attempt:
         self, model: nn.Module, run: Run, channels: Channels, expected: list[tuple[int, ...]], trains: bool
     ) -> None:
         self.model, self.run, self.expected, self.trains = model, run, expected, trains
-        self.layout = Layout.of(channels)
-        self.places = {group.name: place for group, place in self.layout.slices()}
+        self.channels = channels
 
-    def failure(self, names: list[str], num: int | None) -> str:
-        """What goes wrong when the first channels of these groups are shut, or all; empty if nothing does."""
-        is_open = torch.ones(self.layout.num_gates, dtype=torch.bool)
-        for name in names:
-            is_open[self.places[name]][:num] = False
-        is_open = settle(self.layout, torch.zeros(len(is_open)), is_open)
+    def outcome(self, names: list[str], num: int | None) -> _Outcome:
+        """What happens when the first channels of these groups are shut, or all."""
+        layout = Layout.of(self.channels)
+        is_open = torch.ones(layout.num_gates, dtype=torch.bool)
+        for group, place in layout.slices():
+            if group.name in names:
+                is_open[place][:num] = False
+        is_open = settle(layout, torch.zeros(len(is_open)), is_open)
+        progress = Progress()
         try:
-            small = cut(self.model, self.layout, is_open)
-            shapes = _shapes(self.run(small))
+            small = cut(self.model, layout, is_open)
+            shapes = _shapes(progress.watch(small, self.run))
             if self.trains:
                 self.run(small.train())
         except Exception as error:  # whatever the user's forward raises
-            return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        return "" if shapes == self.expected else f"the output has shape {shapes} instead of {self.expected}"
+            why = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            return _Outcome(why, progress.count, progress.module)
+        if shapes == self.expected:
+            return _Outcome("", (inf, inf))
+        return _Outcome(f"the output has shape {shapes} instead of {self.expected}", progress.count)
 
 
 def _shapes(output: object) -> list[tuple[int, ...]]:

@@ -55,6 +55,7 @@ def cut(
         small = _shrink(name, tensor.detach(), kept, factors or {})
         memo[id(tensor)] = nn.Parameter(small, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else small
     small_model: nn.Module = copy.deepcopy(model, memo)
+    _correct_attributes(small_model, layout, is_open)
     for module in list(small_model.modules()):
         stand_in = _correct(module)
         if stand_in is not None:
@@ -108,12 +109,24 @@ def _correct(module: nn.Module) -> nn.Module | None:
         module.num_groups = len(module.weight) * module.num_groups // module.num_channels
         module.num_channels = len(module.weight)
         return None if len(module.weight) else nn.Identity()
+    elif isinstance(module, nn.RNNBase):
+        module.input_size, module.hidden_size = module.weight_ih_l0.shape[1], module.weight_hh_l0.shape[1]
+        module._init_flat_weights()
     elif isinstance(module, nn.PReLU):
         module.num_parameters = len(module.weight)
         return None if len(module.weight) else nn.Identity()
     elif isinstance(module, nn.Embedding):
         module.num_embeddings, module.embedding_dim = module.weight.shape
     return None
+
+
+def _correct_attributes(model: nn.Module, layout: Layout, is_open: Tensor) -> None:
+    """Numbers that go down with the width of a group."""
+    for group, place in layout.slices():
+        for attribute in group.attributes:
+            setattr(
+                model.get_submodule(attribute.module), attribute.name, attribute.multiple * int(is_open[place].sum())
+            )
 
 
 def _correct_convolution(module: Convolution) -> nn.Module | None:

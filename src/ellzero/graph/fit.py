@@ -2,13 +2,15 @@
 
 __all__ = ["check_fit", "prove"]
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import get_args
 
 import numpy as np
 from torch import Tensor, nn
 
 from ellzero.errors import TraceError, nearest
-from ellzero.graph.channels import Channels, Group, Member, Role
+from ellzero.graph.channels import Attribute, Channels, Group, Member, Role
 from ellzero.graph.confirm import confirm
 from ellzero.graph.layout import Layout
 from ellzero.graph.modules import Convolution
@@ -19,9 +21,24 @@ _REHEARSALS = 4
 """Rules vouch for traced channels, nothing for those written by hand: a dead ReLU must not hide a mistake."""
 
 
-def prove(model: nn.Module, example: Example, channels: Channels, *, times: int = 1) -> Channels:
-    """Keep every group that cannot be cut without an error or a change of what the network computes."""
-    return rehearse(model, example, confirm(model, example, channels), times=times)
+def prove(
+    model: nn.Module,
+    example: Example,
+    channels: Channels,
+    candidates: Mapping[str, tuple[Attribute, ...]] = MappingProxyType({}),
+    *,
+    times: int = 1,
+) -> Channels:
+    """Keep every group that cannot be cut without an error or a change of what the network computes.
+
+    Args:
+        model: any module; it is not changed.
+        example: its inputs.
+        channels: what was traced, or written by hand.
+        candidates: for each group attributes that may have to follow its width.
+        times: how often the values are compared.
+    """
+    return rehearse(model, example, confirm(model, example, channels, candidates), times=times)
 
 
 def check_fit(model: nn.Module, example: Example, channels: Channels) -> None:

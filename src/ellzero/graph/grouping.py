@@ -87,13 +87,14 @@ def _families(labels: Labels) -> Iterator[tuple[tuple[Member, ...], int, str, bo
     """Channels that stand in the same places: members, size, reason to keep, and whether they come from an input."""
     classes = labels.classes()
     slot = labels.slot_of(np.arange(labels.total))
-    stored = np.array([bool(name) for name, _ in labels.slots])[slot]
+    stored = np.array([name in labels.sizes for name, _ in labels.slots])[slot]
+    given = np.array([not name for name, _ in labels.slots])[slot]
     reason, reasons = _reasons(labels, classes)
     is_channel = np.zeros(labels.total, dtype=bool)
     used = np.array([one in labels.reads or one in labels.written for one in labels.slots])[slot]
     is_channel[classes[used | (reason[classes] >= 0) & stored]] = True
     from_input = np.zeros(labels.total, dtype=bool)
-    from_input[classes[~stored]] = True
+    from_input[classes[given]] = True
     places = np.random.default_rng(0).integers(1, 2**63, len(labels.slots), dtype=np.uint64)
     signature = np.zeros(labels.total, dtype=np.uint64)
     np.add.at(signature, classes[stored], places[slot[stored]])

@@ -1,6 +1,6 @@
 """Labels: one integer per index of every stored dimension, united where the network makes them one channel."""
 
-__all__ = ["NONE", "Labels", "Read", "Split", "Toil", "Vector", "Vectors"]
+__all__ = ["CONSTANT", "NONE", "Labels", "Read", "Split", "Toil", "Vector", "Vectors"]
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +16,9 @@ Vectors: TypeAlias = dict[int, Vector]
 """The labels of a tensor: for each dimension that carries channels, one label per index."""
 
 FIXED = "meets values of fixed width that carry no channels"
+
+CONSTANT = "*"
+"""The name under which values that are the same everywhere have labels: they adapt to the channels that they meet."""
 
 NONE = -1
 """The label of an index that carries no channel."""
@@ -55,7 +58,7 @@ class Labels:
     """All labels of a network, what is known of each, and which are the same channel.
 
     Stored dimension number `s` owns the labels from `starts[s]` on; labels that an input or a flattened input brings
-    follow the same numbering under the name `""`. `choices` says, for views that spread channels over several
+    follow the same numbering under the name `""`, constants under `CONSTANT`. `choices` says, for views that spread channels over several
     dimensions, along which of them they are told apart (by default the first).
     """
 

@@ -146,9 +146,13 @@ def _table(names: str, rule: Rule) -> dict[str, Rule]:
 MOVEMENTS: Mapping[str, Rule] = MappingProxyType(
     _table("clone detach alias contiguous _to_copy lift_fresh", _same)
     | _table("zeros_like ones_like full_like empty_like rand_like randn_like", _like)
-    | _table("new_zeros new_ones new_full new_empty", _new)
+    | _table("new_empty", _new)
     | _table("copy_ copy", _copy)
-    | _table("permute transpose t unsqueeze squeeze expand slice select split split_with_sizes unbind narrow", _move)
+    | _table(
+        "permute transpose t unsqueeze squeeze expand slice select split unsafe_split split_with_sizes"
+        " unsafe_split_with_sizes chunk unsafe_chunk tensor_split unbind narrow",
+        _move,
+    )
     | _table("unfold diagonal", _move)
     | _table("flip", _flip)
     | _table("repeat", _repeat)

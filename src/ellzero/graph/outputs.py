@@ -16,7 +16,7 @@ _PLAIN = (str, bytes, numbers.Number, enum.Enum, torch.dtype, torch.device, torc
 
 
 def tensors_in(output: Any) -> list[Tensor]:
-    """Collect the tensors of mappings, sequences, dataclasses and other objects, in order.
+    """Collect the tensors of mappings, sequences, dataclasses and other objects, in order; caches of keys are left out.
 
     Args:
         output: what a network returned.
@@ -45,6 +45,8 @@ def _walk(output: Any, within: frozenset[int]) -> Iterable[Tensor]:
 def _parts(output: Any) -> Iterable[Any]:
     if isinstance(output, Mapping):
         return output.values()
+    if callable(getattr(output, "get_seq_length", None)):
+        return []  # keys and values of earlier positions: what the network remembers, not what it answers
     if isinstance(output, (list, tuple, Set)):
         return [*output, *getattr(output, "__dict__", {}).values()]
     if hasattr(output, "__dict__") or hasattr(type(output), "__slots__"):

@@ -3,7 +3,6 @@
 __all__ = ["Call", "Recording", "Value", "record"]
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +13,7 @@ from torch.utils.weak import WeakTensorKeyDictionary
 
 from ellzero.errors import TraceError
 from ellzero.graph.outputs import tensors_in
+from ellzero.graph.progress import module_names
 from ellzero.graph.shadow import NEEDS_DATA, Example, Run, on_shadow
 
 
@@ -91,7 +91,7 @@ def _record(model: nn.Module, run: Run) -> Recording:
         with recorder:
             return model(*args, **kwargs)
 
-    with _module_names(model, recorder.stack):
+    with module_names(model, recorder.stack):
         try:
             output = run(recorded)
         except (TraceError, *NEEDS_DATA):
@@ -148,21 +148,3 @@ class _Recorder(TorchDispatchMode):
 
     def _as_values(self, tree: Any) -> Any:
         return tree_map(lambda leaf: self.value(leaf) if isinstance(leaf, Tensor) else leaf, tree)
-
-
-@contextmanager
-def _module_names(model: nn.Module, stack: list[str]) -> Iterator[None]:
-    """Keep the name of the module whose forward is running on top of the stack."""
-
-    def leave(*_: Any) -> None:
-        stack.pop()
-
-    handles = []
-    for name, module in model.named_modules():
-        handles.append(module.register_forward_pre_hook(lambda *_, name=name: stack.append(name)))
-        handles.append(module.register_forward_hook(leave))
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()

@@ -1,6 +1,6 @@
 """Which groups may go entirely: those whose absence leaves a path from the inputs to every output."""
 
-__all__ = ["mark_removable"]
+__all__ = ["carried", "mark_removable"]
 
 from dataclasses import replace
 
@@ -25,19 +25,19 @@ def mark_removable(channels: Channels, labels: Labels, recording: Recording) -> 
     Returns:
         The same groups, `removable` set. Of several parallel branches without a direct path, the last one stays.
     """
-    carried = _carried(channels, labels, recording)
-    reached = _reached(recording, carried, frozenset())
+    carries = carried(channels, labels, recording)
+    reached = _reached(recording, carries, frozenset())
     emptied: frozenset[int] = frozenset()
     for number, group in enumerate(channels.groups):
         is_candidate = not group.reason and group.kind == "channels"
-        if is_candidate and _reached(recording, carried, emptied | {number}) == reached:
+        if is_candidate and _reached(recording, carries, emptied | {number}) == reached:
             emptied |= {number}
     groups = [replace(group, removable=number in emptied) for number, group in enumerate(channels.groups)]
     return replace(channels, groups=tuple(groups))
 
 
-def _carried(channels: Channels, labels: Labels, recording: Recording) -> dict[int, frozenset[int]]:
-    """For each value the gated groups whose channels it carries."""
+def carried(channels: Channels, labels: Labels, recording: Recording) -> dict[int, frozenset[int]]:
+    """For each value that is computed the numbers of the gated groups whose channels it carries, or -1."""
     group_of = np.full(labels.total, _ALWAYS)
     starts = dict(zip(labels.slots, labels.starts, strict=True))
     for number, group in enumerate(channels.groups):
@@ -53,12 +53,12 @@ def _carried(channels: Channels, labels: Labels, recording: Recording) -> dict[i
     return found
 
 
-def _reached(recording: Recording, carried: dict[int, frozenset[int]], emptied: frozenset[int]) -> frozenset[int]:
+def _reached(recording: Recording, carries: dict[int, frozenset[int]], emptied: frozenset[int]) -> frozenset[int]:
     """The outputs that still depend on an input when some groups are empty."""
     alive: dict[int, frozenset[int]] = {value.number: frozenset({_ALWAYS}) for value in recording.inputs}
     for call in recording.calls:
         incoming = frozenset().union(*(alive.get(value.number, frozenset()) for value in call.sources))
         for value in call.targets if incoming else ():
-            own = carried[value.number]
+            own = carries[value.number]
             alive[value.number] = alive.get(value.number, frozenset()) | ((incoming & own) or own) - emptied
     return frozenset(value.number for value in recording.outputs if alive.get(value.number))

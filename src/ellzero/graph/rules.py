@@ -12,7 +12,8 @@ import torch
 from ellzero.graph.attention import ATTENTION
 from ellzero.graph.contractions import CONTRACTIONS, meet
 from ellzero.graph.count import multiply_adds_of
-from ellzero.graph.labels import FIXED, NONE, Labels, Toil, Vector, Vectors
+from ellzero.graph.indexing import INDEXING
+from ellzero.graph.labels import CONSTANT, FIXED, NONE, Labels, Toil, Vector, Vectors
 from ellzero.graph.movement import MOVEMENTS, short
 from ellzero.graph.record import Call, Value
 
@@ -31,7 +32,9 @@ def apply_rule(labels: Labels, call: Call) -> None:
     if is_question:
         return
     is_labelled = any(labels.of(value) for value in call.sources)
-    if is_labelled and name in _RULES:
+    if name in _CONSTANTS:
+        _constant(labels, call)
+    elif is_labelled and name in _RULES:
         _RULES[name](labels, call)
     elif is_labelled and call.targets and torch.Tag.pointwise in call.op.tags:
         _pointwise(labels, call)
@@ -163,21 +166,18 @@ def _named(call: Call, value: Value) -> Iterable[int]:
     return dims if isinstance(dims, (list, tuple)) and dims else range(len(value.shape))
 
 
-def _embedding(labels: Labels, call: Call) -> None:
-    (weight, *indices), out = call.sources, call.targets[0]
-    labels.pin_all(indices, "decides which rows of a table are read")
-    vectors = labels.of(weight)
-    if 0 in vectors:
-        labels.pin(vectors[0], "rows are chosen by the data")
-    if 1 in vectors:
-        labels.written.update(labels.slots[number] for number in np.unique(labels.slot_of(vectors[1])))
-        labels.put(out, {len(out.shape) - 1: vectors[1]})
+def _constant(labels: Labels, call: Call) -> None:
+    """The same number everywhere: it can be as wide as whatever it meets, if the forward pass makes it so."""
+    for out in call.targets:
+        sizes = {dim: size for dim, size in enumerate(out.shape) if size > 1}
+        labels.put(out, {dim: labels.allot(CONSTANT, dim, size) for dim, size in sizes.items()})
 
 
 def _table(names: str, rule: Rule) -> dict[str, Rule]:
     return {f"aten.{name}": rule for name in names.split()}
 
 
+_CONSTANTS = frozenset(f"aten.{name}" for name in ["zeros", "ones", "full", "new_zeros", "new_ones", "new_full"])
 _POINTWISE = "_prelu_kernel hardswish hardswish_ log_sigmoid_forward rrelu_with_noise"
 """Without `torch.Tag.pointwise` up to PyTorch 2.13."""
 _PAD = (
@@ -220,5 +220,5 @@ _RULES: Mapping[str, Rule] = MappingProxyType(
         "native_layer_norm _fused_rms_norm rms_norm",
         _keep_all_but(lambda call, value: range(-len(call.args[1]), 0), "normalised together by"),
     )
-    | _table("embedding", _embedding)
+    | dict(INDEXING)
 )  # fmt: skip

@@ -9,6 +9,7 @@ from math import prod
 from torch import nn
 
 from ellzero.errors import nearest
+from ellzero.graph.attributes import candidates
 from ellzero.graph.channels import Channels
 from ellzero.graph.fit import prove
 from ellzero.graph.grouping import gather
@@ -61,7 +62,7 @@ def trace(
     labels = _run(recording, keep, inputs)
     channels = gather(model, labels, recording, inputs=inputs, positions=positions)
     channels = mark_removable(channels, labels, recording)
-    return prove(model, example, channels)
+    return prove(model, example, channels, candidates(model, channels, labels, recording))
 
 
 def _run(recording: Recording, keep: Sequence[str], inputs: bool) -> Labels:

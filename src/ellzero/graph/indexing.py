@@ -1,0 +1,89 @@
+"""Rules for operations that pick or place rows by an index: the other dimensions keep their channels."""
+
+__all__ = ["INDEXING"]
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+import numpy as np
+
+from ellzero.graph.contractions import meet
+from ellzero.graph.labels import Labels
+from ellzero.graph.record import Call, Value
+
+_CHOSEN = "rows are chosen by the data"
+
+
+def _embedding(labels: Labels, call: Call) -> None:
+    (weight, *indices), out = call.sources, call.targets[0]
+    labels.pin_all(indices, "decides which rows of a table are read")
+    vectors = labels.of(weight)
+    if 0 in vectors:
+        labels.pin(vectors[0], _CHOSEN)
+    if 1 in vectors:
+        labels.written.update(labels.slots[number] for number in np.unique(labels.slot_of(vectors[1])))
+        labels.put(out, {len(out.shape) - 1: vectors[1]})
+
+
+def _index(labels: Labels, call: Call) -> None:
+    """`source[indices]`: indexed dimensions become those of the indices, at the place of the first, or in front."""
+    source, indices = call.args[0], call.args[1]
+    used = [dim for dim, index in enumerate(indices) if index is not None]
+    labels.pin_all([index for index in indices if index is not None], "decides which values are read")
+    for dim in set(used) & labels.of(source).keys():
+        labels.pin(labels.of(source)[dim], _CHOSEN)
+    num = max(len(indices[dim].shape) for dim in used)
+    are_adjacent = used == list(range(used[0], used[0] + len(used)))
+    front = used[0] if are_adjacent else 0
+    vectors = {}
+    for dim, found in labels.of(source).items():
+        if dim not in used:
+            before = sum(other < dim for other in used)
+            vectors[dim - before + (num if dim > front or not are_adjacent else 0)] = found
+    labels.put(call.targets[0], vectors)
+
+
+def _index_select(labels: Labels, call: Call) -> None:
+    """`source.index_select(dim, index)`, and `gather`, whose index is as wide as its result."""
+    source, dim = call.args[0], int(call.args[1]) % len(call.args[0].shape)
+    labels.pin_all(call.sources[1:], "decides which values are read")
+    vectors = dict(labels.of(source))
+    if dim in vectors:
+        labels.pin(vectors.pop(dim), _CHOSEN)
+    labels.put(call.targets[0], vectors)
+
+
+def _index_add(labels: Labels, call: Call) -> None:
+    """Values are added to, or put in the place of, rows of others; the index itself carries no channels."""
+    target, dim, index, *values = call.args
+    labels.pin_all([index], "decides where values are written")
+    rows = [value for value in values if isinstance(value, Value)]
+    for value in [target, *rows]:
+        if dim in labels.of(value):
+            labels.pin(labels.of(value)[dim], "rows are written by the data")
+    across = [dict(labels.of(value)) for value in [target, *rows]]
+    met = meet(labels, tuple(1 if key == dim else size for key, size in enumerate(target.shape)), [
+        _without(labels, value, dim, found) for value, found in zip([target, *rows], across, strict=True)
+    ])  # fmt: skip
+    labels.put(call.targets[0], met)
+
+
+def _without(labels: Labels, value: Value, dim: int, vectors: dict[int, np.ndarray]) -> Value:
+    """The value as if it had one row."""
+    row = Value(-1 - value.number, tuple(1 if key == dim else size for key, size in enumerate(value.shape)))
+    labels.put(row, {key: found for key, found in vectors.items() if key != dim})
+    return row
+
+
+INDEXING: Mapping[str, Callable[[Labels, Call], None]] = MappingProxyType(
+    {
+        "aten.embedding": _embedding,
+        "aten.index": _index,
+        "aten.index_select": _index_select,
+        "aten.gather": _index_select,
+        "aten.index_add": _index_add,
+        "aten.index_add_": _index_add,
+        "aten.scatter_add": _index_add,
+        "aten.scatter_add_": _index_add,
+    }
+)
