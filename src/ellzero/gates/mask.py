@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from ellzero.errors import TraceError
+from ellzero.gates.recurrent import follow_masks
 from ellzero.gates.vector import GateVector
 
 
@@ -58,6 +59,7 @@ def attach(model: nn.Module, name: str, mask: Mask) -> None:
             if isinstance(module, parametrize.ParametrizationList):
                 raise TraceError(f"{name!r} is parametrized already; remove that first, or keep it: keep=[{name!r}]")
             parametrize.register_parametrization(module, attribute, mask, unsafe=True)
+            follow_masks(module)
 
 
 def detach_all(model: nn.Module) -> None:

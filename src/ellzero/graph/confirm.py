@@ -24,8 +24,8 @@ def confirm(model: nn.Module, example: Example, channels: Channels, candidates: 
     """Keep every group whose removal the forward pass does not survive.
 
     One channel of every group is cut at once and the result is run on tensors without data. Where it stops, attributes
-    of the module in which it stops, and of those around it, are brought down too, as long as that helps. Only if it still fails are the groups
-    tried one after the other. The same is done with groups that may go entirely.
+    of the module in which it stops, and of those around it, are brought down too, as long as that helps. Only if it
+    still fails are the groups tried one after the other. The same is done with groups that may go entirely.
 
     Args:
         model: any module; it is not changed.
@@ -127,7 +127,7 @@ def weed_out(names: list[str], failure: Callable[[list[str]], str]) -> dict[str,
 
 @dataclass(frozen=True)
 class _Outcome:
-    """What went wrong, empty if nothing did; after how many modules and operations; and in which module, if it did not finish."""
+    """What went wrong, empty if nothing did; after how many modules and operations; in which module it stopped."""
 
     why: str
     progress: tuple[float, float]

@@ -3,7 +3,7 @@
 __all__ = ["CONTRACTIONS", "meet"]
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 
 import numpy as np
@@ -70,7 +70,8 @@ def _contract(
     multiply_adds = num_outputs * one[0].shape[one[1]]
     stored = [value for value, _ in (one, other) if value.number in labels.origin]
     if len(stored) != 1:
-        return _product(labels, call, one, other, multiply_adds, "weights" if stored else "computed values")
+        labels.toils.append(Toil(call.module, None, multiply_adds, tuple(_product(labels, one, other, bool(stored)))))
+        return labels.of(one[0]), labels.of(other[0])
     (weight, weight_dim), (value, value_dim) = (one, other) if stored[0] is one[0] else (other, one)
     _read(labels, call, labels.of(value).get(value_dim), labels.of(weight).get(weight_dim))
     for dim, found in labels.of(weight).items():
@@ -92,22 +93,22 @@ def _work(labels: Labels, call: Call, weight: Value, multiply_adds: int, rows: S
     labels.toils.append(Toil(call.module, name, multiply_adds, tuple(vectors)))
 
 
-def _product(
-    labels: Labels, call: Call, one: tuple[Value, int], other: tuple[Value, int], multiply_adds: int, what: str
-) -> tuple[Vectors, Vectors]:
-    """Sum over a dimension of two values of the same kind: what is summed over is kept, the rest passes through."""
+def _product(labels: Labels, one: tuple[Value, int], other: tuple[Value, int], are_weights: bool) -> Iterable[Vector]:
+    """Sum over a dimension of two values of the same kind: what is summed over is kept, the rest passes through.
+
+    Returns the labels that the result carries, on which its multiply-adds depend.
+    """
     rows = {}
     for value, dim in (one, other):
         for key, found in labels.of(value).items():
             is_batch = key == 0 and len(value.shape) == 3
             if key == dim:
-                labels.pin(found, f"two {what} are multiplied")
+                labels.pin(found, f"two {'weights' if are_weights else 'computed values'} are multiplied")
                 continue
             if is_batch and not (0 in labels.of(one[0]) and 0 in labels.of(other[0])):
                 labels.pin(found, FIXED)
             rows["batch" if is_batch else (value.number, key)] = found
-    labels.toils.append(Toil(call.module, None, multiply_adds, tuple(rows.values())))
-    return labels.of(one[0]), labels.of(other[0])
+    return rows.values()
 
 
 def _read(labels: Labels, call: Call, channels: Vector | None, weight: Vector | None, *, select: bool = True) -> None:

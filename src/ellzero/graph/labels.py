@@ -58,8 +58,8 @@ class Labels:
     """All labels of a network, what is known of each, and which are the same channel.
 
     Stored dimension number `s` owns the labels from `starts[s]` on; labels that an input or a flattened input brings
-    follow the same numbering under the name `""`, constants under `CONSTANT`. `choices` says, for views that spread channels over several
-    dimensions, along which of them they are told apart (by default the first).
+    follow the same numbering under the name `""`, constants under `CONSTANT`. `choices` says, for views that spread
+    channels over several dimensions, along which of them they are told apart (by default the first).
     """
 
     slots: list[tuple[str, int]] = field(default_factory=list)

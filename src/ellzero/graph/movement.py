@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from ellzero.graph.contractions import meet
-from ellzero.graph.labels import Labels, Vector
+from ellzero.graph.labels import Labels, Vector, Vectors
 from ellzero.graph.record import Call
 from ellzero.graph.reshape import reshape
 
@@ -49,21 +49,23 @@ def _move(labels: Labels, call: Call) -> None:
     """Pure movement: apply the operation itself to the labels."""
     source = call.sources[0]
     origin = labels.origin.get(source.number)
+    results: list[Vectors] = [{} for _ in call.targets]
     for dim, vector in labels.of(source).items():
         shape = [1] * len(source.shape)
         shape[dim] = len(vector)
         spread = torch.from_numpy(vector).view(shape).expand(source.shape)
         moved = call.op(spread, *call.args[1:], **call.kwargs)
         is_parted = isinstance(moved, (list, tuple)) and _part(labels, moved, dim)
-        for out, tensor in zip(call.targets, moved if isinstance(moved, (list, tuple)) else [moved], strict=True):
+        for known, tensor in zip(results, moved if isinstance(moved, (list, tuple)) else [moved], strict=True):
             found = _varying(tensor)
             if found is None or not (is_parted or sorted(found[1]) == sorted(vector)):
                 labels.pin(vector, f"is cut at fixed places by {short(call)}")
+            elif found[0] in known:
+                labels.unite(known[found[0]], found[1])
             else:
-                known = labels.of(out)
-                if found[0] in known:
-                    labels.unite(known[found[0]], found[1])
-                labels.put(out, {found[0]: found[1]} | known, origin=origin)
+                known[found[0]] = found[1]
+    for out, vectors in zip(call.targets, results, strict=True):
+        labels.put(out, vectors, origin=origin if vectors else None)
 
 
 def _part(labels: Labels, moved: Sequence[torch.Tensor], dim: int) -> bool:
@@ -149,7 +151,7 @@ MOVEMENTS: Mapping[str, Rule] = MappingProxyType(
     | _table("new_empty", _new)
     | _table("copy_ copy", _copy)
     | _table(
-        "permute transpose t unsqueeze squeeze expand slice select split unsafe_split split_with_sizes"
+        "permute transpose transpose_ t t_ unsqueeze unsqueeze_ squeeze squeeze_ expand slice select split unsafe_split split_with_sizes"
         " unsafe_split_with_sizes chunk unsafe_chunk tensor_split unbind narrow",
         _move,
     )

@@ -70,6 +70,14 @@ def _cat(labels: Labels, call: Call) -> None:
     labels.put(out, vectors)
 
 
+def _stack(labels: Labels, call: Call) -> None:
+    """Values of one shape side by side along a new dimension: what stands in the same place is one channel."""
+    out = call.targets[0]
+    dim = int(call.args[1] if len(call.args) > 1 else call.kwargs.get("dim", 0)) % len(out.shape)
+    met = meet(labels, call.sources[0].shape, call.sources)
+    labels.put(out, {key + (key >= dim): found for key, found in met.items()})
+
+
 def _vector(labels: Labels, value: Value, dim: int) -> Vector:
     return labels.of(value).get(dim, np.full(value.shape[dim], NONE))
 
@@ -204,6 +212,7 @@ _RULES: Mapping[str, Rule] = MappingProxyType(
     | dict(MOVEMENTS)
     | _table(_POINTWISE, _pointwise)
     | _table("cat", _cat)
+    | _table("stack", _stack)
     | _table("native_batch_norm _native_batch_norm_legit _native_batch_norm_legit_no_training cudnn_batch_norm "
              "batch_norm_with_update _batch_norm_with_update _native_batch_norm_legit_functional", _batch_norm)
     | _table(_PAD, _keep_all_but(_padded, "is padded with values of fixed width by"))
