@@ -23,9 +23,9 @@ Candidates = Mapping[str, tuple[Attribute, ...]]
 def confirm(model: nn.Module, example: Example, channels: Channels, candidates: Candidates) -> Channels:
     """Keep every group whose removal the forward pass does not survive.
 
-    One channel of every group is cut at once and the result is run on tensors without data. Where it stops, attributes
-    of the module in which it stops, and of those around it, are brought down too, as long as that helps. Only if it
-    still fails are the groups tried one after the other. The same is done with groups that may go entirely.
+    A few channels of every group are cut at once and the result is run on tensors without data. Where it stops,
+    attributes of the module in which it stops, and of those around it, are brought down too, as long as that helps.
+    Only if it still fails are the groups tried one after the other. The same is done with groups that may go entirely.
 
     Args:
         model: any module; it is not changed.
@@ -46,7 +46,7 @@ def _confirm(model: nn.Module, run: Run, channels: Channels, candidates: Candida
     attempt = _Attempt(model, run, channels, expected, trains)
     cuttable = [group.name for group in channels.gated if group.size > 1]
     channels = attempt.channels = _repaired(attempt, cuttable, candidates)
-    failed = weed_out(cuttable, lambda names: attempt.outcome(names, 1).why)
+    failed = weed_out(cuttable, lambda names: attempt.outcome(names, whole=False).why)
     channels = channels.keeping(
         {name: f"its width is fixed in the forward pass: {why}" for name, why in failed.items()}
     )
@@ -54,7 +54,7 @@ def _confirm(model: nn.Module, run: Run, channels: Channels, candidates: Candida
         return channels
     attempt = _Attempt(model, run, channels, expected, trains)
     removable = [group.name for group in channels.gated if group.removable]
-    failed = weed_out(removable, lambda names: attempt.outcome(names, None).why)
+    failed = weed_out(removable, lambda names: attempt.outcome(names, whole=True).why)
     return replace(channels, groups=tuple(_stays(group, failed) for group in channels.groups))
 
 
@@ -70,7 +70,7 @@ def _repaired(attempt: "_Attempt", names: list[str], candidates: Candidates) -> 
 
     def outcome(signatures: set[Signature]) -> "_Outcome":
         attempt.channels = _following(original, candidates, signatures)
-        return attempt.outcome(names, 1)
+        return attempt.outcome(names, whole=False)
 
     now = outcome(chosen)
     while now.why and now.module is not None:
@@ -143,13 +143,13 @@ class _Attempt:
         self.model, self.run, self.expected, self.trains = model, run, expected, trains
         self.channels = channels
 
-    def outcome(self, names: list[str], num: int | None) -> _Outcome:
-        """What happens when the first channels of these groups are shut, or all."""
+    def outcome(self, names: list[str], *, whole: bool) -> _Outcome:
+        """What happens when the first few channels of these groups are shut, not everywhere the same number, or all."""
         layout = Layout.of(self.channels)
         is_open = torch.ones(layout.num_gates, dtype=torch.bool)
-        for group, place in layout.slices():
+        for number, (group, place) in enumerate(layout.slices()):
             if group.name in names:
-                is_open[place][:num] = False
+                is_open[place][: group.size if whole else min(1 + number % 3, group.size - 1)] = False
         is_open = settle(layout, torch.zeros(len(is_open)), is_open)
         progress = Progress()
         try:

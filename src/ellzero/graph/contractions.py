@@ -132,6 +132,21 @@ def _write(labels: Labels, written: Vector | None) -> None:
         labels.written.update(labels.slots[number] for number in np.unique(labels.slot_of(written)))
 
 
+def _grouped_matrix(labels: Labels, call: Call) -> None:
+    """Rows that are sorted by group, each times the matrix of its group: experts, of shape `(experts, in, out)`."""
+    value, weight, *others = call.sources
+    out = call.targets[0]
+    labels.pin_all(others, "decides which expert is asked")
+    for one, dim in ((value, 0), (weight, 0)):
+        if dim in labels.of(one):
+            labels.pin(labels.of(one)[dim], "is chosen by the data")
+    if len(weight.shape) != 3 or len(out.shape) != 2:
+        labels.pin_all(call.sources, "is multiplied in groups")
+        return
+    _, written = _contract(labels, call, (value, 1), (weight, 1), math.prod(out.shape))
+    labels.put(out, {1: written[2]} if 2 in written else {})
+
+
 def _convolution(labels: Labels, call: Call) -> None:
     value, weight, bias, *_, transposed, _, groups = call.args
     out = call.targets[0]
@@ -216,5 +231,7 @@ CONTRACTIONS: Mapping[str, Callable[[Labels, Call], None]] = MappingProxyType(
         "aten.addmv": _matrix,
         "aten.dot": _matrix,
         "aten.convolution": _convolution,
+        "aten._grouped_mm": _grouped_matrix,
+        "transformers.grouped_mm_fallback": _grouped_matrix,
     }
 )

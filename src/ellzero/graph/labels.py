@@ -103,6 +103,10 @@ class Labels:
         if lonely.size:
             self.pin(lonely, FIXED)
 
+    def is_constant(self, labels: Vector) -> bool:
+        """Whether these belong to values that are the same everywhere."""
+        return all(self.slots[number][0] == CONSTANT for number in np.unique(self.slot_of(labels[labels != NONE])))
+
     def pin(self, labels: Vector, reason: str) -> None:
         """Keep these channels, and say why."""
         labels = labels[labels != NONE]

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from ellzero.graph.contractions import meet
-from ellzero.graph.labels import Labels, Vector, Vectors
+from ellzero.graph.labels import CONSTANT, Labels, Vector, Vectors
 from ellzero.graph.record import Call
 from ellzero.graph.reshape import reshape
 
@@ -68,6 +68,17 @@ def _move(labels: Labels, call: Call) -> None:
         labels.put(out, vectors, origin=origin if vectors else None)
 
 
+def _expand(labels: Labels, call: Call) -> None:
+    """Copies along a dimension of width one are as many as what they meet, if the forward pass makes it so."""
+    _move(labels, call)
+    source, out = call.sources[0], call.targets[0]
+    if source.number in labels.origin:
+        return
+    shift = len(out.shape) - len(source.shape)
+    copied = [dim for dim, size in enumerate(out.shape) if size > 1 and (dim < shift or source.shape[dim - shift] == 1)]
+    labels.put(out, labels.of(out) | {dim: labels.allot(CONSTANT, dim, out.shape[dim]) for dim in copied})
+
+
 def _part(labels: Labels, moved: Sequence[torch.Tensor], dim: int) -> bool:
     """Whether a dimension was cut into parts; equal ones lose the same channels, so that they stay equal."""
     parts = [found[1] for tensor in moved if (found := _varying(tensor)) is not None and found[0] == dim]
@@ -93,6 +104,18 @@ def _view(labels: Labels, call: Call) -> None:
     site = f"{re.sub('[0-9]+', '*', call.module)} {source.shape} {out.shape}"
     vectors = reshape(labels, labels.of(source), source.shape, out.shape, site=site)
     labels.put(out, vectors, origin=labels.origin.get(source.number))
+
+
+def _glu(labels: Labels, call: Call) -> None:
+    """The first half times the sigmoid of the second."""
+    source, out = call.sources[0], call.targets[0]
+    dim = int(call.args[1] if len(call.args) > 1 else -1) % len(source.shape)
+    vectors = dict(labels.of(source))
+    if dim in vectors:
+        half, other = np.split(vectors[dim], 2)
+        labels.unite(half, other)
+        vectors[dim] = half
+    labels.put(out, vectors)
 
 
 def _flip(labels: Labels, call: Call) -> None:
@@ -150,13 +173,13 @@ MOVEMENTS: Mapping[str, Rule] = MappingProxyType(
     | _table("zeros_like ones_like full_like empty_like rand_like randn_like", _like)
     | _table("new_empty", _new)
     | _table("copy_ copy", _copy)
-    | _table(
-        "permute transpose transpose_ t t_ unsqueeze unsqueeze_ squeeze squeeze_ expand slice select split unsafe_split split_with_sizes"
-        " unsafe_split_with_sizes chunk unsafe_chunk tensor_split unbind narrow",
-        _move,
-    )
+    | _table("permute transpose transpose_ t t_ unsqueeze unsqueeze_ squeeze squeeze_ slice select", _move)
+    | _table("expand", _expand)
+    | _table("split unsafe_split split_with_sizes unsafe_split_with_sizes chunk unsafe_chunk tensor_split", _move)
+    | _table("unbind narrow", _move)
     | _table("unfold diagonal", _move)
     | _table("flip", _flip)
+    | _table("glu", _glu)
     | _table("repeat", _repeat)
     | _table("pixel_shuffle", _pixel_shuffle)
     | _table("pixel_unshuffle", _pixel_unshuffle)

@@ -34,12 +34,15 @@ def reshape(labels: Labels, vectors: Vectors, before: tuple[int, ...], after: tu
         labelled = [dim for dim in old if dim in vectors]
         if not labelled:
             continue
-        sizes = [before[dim] for dim in old]
         if len(labelled) > 1:
-            flat = _merge(labels, [vectors[dim] for dim in labelled], math.prod(sizes))
-            if flat is None:
+            constant = [dim for dim in labelled if labels.is_constant(vectors[dim])]
+            labelled = [dim for dim in labelled if dim not in constant]
+            if not labelled:
+                labels.pin(np.concatenate([vectors[dim] for dim in constant]), "is merged with others by a view")
                 continue
-        else:
+        sizes = [before[dim] for dim in old]
+        flat = _merge(labels, [vectors[dim] for dim in labelled], math.prod(sizes)) if len(labelled) > 1 else None
+        if flat is None:
             shape = [before[dim] if dim == labelled[0] else 1 for dim in old]
             flat = np.broadcast_to(vectors[labelled[0]].reshape(shape), sizes).reshape(-1)
         found = _split(labels, flat, [after[dim] for dim in new], site)
@@ -68,11 +71,11 @@ def _blocks(before: tuple[int, ...], after: tuple[int, ...]) -> list[tuple[list[
 
 
 def _merge(labels: Labels, vectors: list[Vector], size: int) -> Vector | None:
-    """One new label per position if all come from an input; otherwise the channels are pinned."""
+    """One new label per position if all come from an input; otherwise all but the first of the channels are pinned."""
     numbers = np.unique(np.concatenate([labels.slot_of(vector) for vector in vectors]))
     if all(labels.slots[number][0] == "" for number in numbers) and math.prod(map(len, vectors)) == size:
         return labels.allot("", 1, size)
-    for vector in vectors:
+    for vector in vectors[1:]:
         labels.pin(vector, "is merged with other channels by a view")
     return None
 

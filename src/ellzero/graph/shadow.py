@@ -84,9 +84,12 @@ def on_shadow(model: nn.Module, example: Example, action: Callable[[nn.Module, R
             return forward(network, example)
 
     with _without_fused_layers(), _quiet():
+        shadow = _shadow(model, mode)
         try:
-            return action(_shadow(model, mode), run_without_data)
-        except NEEDS_DATA:
+            return action(shadow, run_without_data)
+        except (*NEEDS_DATA, TraceError):  # some operations refuse fake tensors that they would accept with data
+            if any(tensor.is_meta for tensor in [*model.parameters(), *model.buffers()]):
+                raise
             return action(copy.deepcopy(model).eval(), run_with_data)
 
 

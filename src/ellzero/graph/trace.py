@@ -2,10 +2,11 @@
 
 __all__ = ["trace"]
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from math import prod
 
+import numpy as np
 from torch import nn
 
 from ellzero.errors import nearest
@@ -59,14 +60,45 @@ def trace(
     """
     _check_keep(model, keep)
     recording = record(model, example)
-    labels = _run(recording, keep, inputs)
-    channels = gather(model, labels, recording, inputs=inputs, positions=positions)
-    channels = mark_removable(channels, labels, recording)
-    return prove(model, example, channels, candidates(model, channels, labels, recording))
+
+    def attempt(choices: Mapping[str, int]) -> tuple[Channels, Labels]:
+        labels = _run(recording, keep, choices)
+        channels = gather(model, labels, recording, inputs=inputs, positions=positions)
+        channels = mark_removable(channels, labels, recording)
+        return prove(model, example, channels, candidates(model, channels, labels, recording)), labels
+
+    return _best(attempt)
 
 
-def _run(recording: Recording, keep: Sequence[str], inputs: bool) -> Labels:
-    labels = Labels()
+def _best(attempt: Callable[[Mapping[str, int]], tuple[Channels, Labels]]) -> Channels:
+    """Where a view spreads channels over several dimensions, find along which of them they can be removed.
+
+    The first is right for heads. Where that leaves channels that cannot be removed, the others are tried, for all
+    blocks that are built alike at once.
+    """
+    choices: dict[str, int] = {}
+    channels, labels = attempt(choices)
+    for site, num_dims in _unsettled(channels, labels):
+        for choice in range(1, num_dims):
+            other, _ = attempt(choices | {site: choice})
+            if other.num_gates > channels.num_gates:
+                channels, choices = other, choices | {site: choice}
+    return channels
+
+
+def _unsettled(channels: Channels, labels: Labels) -> list[tuple[str, int]]:
+    """The sites of views that spread channels which are now kept."""
+    kept = {(member.tensor, member.dim) for group in channels.kept for member in group.members}
+    found = {}
+    for split in labels.splits:
+        slots = {labels.slots[number] for number in np.unique(labels.slot_of(split.labels))}
+        if slots & kept:
+            found[split.site] = split.num_dims
+    return list(found.items())
+
+
+def _run(recording: Recording, keep: Sequence[str], choices: Mapping[str, int]) -> Labels:
+    labels = Labels(choices=choices)
     for name, value in recording.stored.items():
         vectors = {dim: labels.allot(name, dim, size) for dim, size in enumerate(value.shape) if size > 1}
         labels.put(value, vectors, origin=name)
