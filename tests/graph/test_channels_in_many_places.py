@@ -112,6 +112,18 @@ def test_what_stands_in_many_places_goes_together(word, hold_against_mask):
     assert hold_against_mask(Multiplied(function, reads), torch.randn(3, 6).double()).num_gates == num_gates
 
 
+def test_a_weight_that_reads_and_writes_the_same_channels_is_cut_once(hold_against_mask):
+    class Tied(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.code, self.last = nn.Linear(6, 8), nn.Linear(8, 5), nn.Linear(8, 2)
+
+        def forward(self, values):
+            return self.last(F.linear(self.code(self.first(values)).relu(), self.code.weight.t()))
+
+    assert [group.size for group in hold_against_mask(Tied(), torch.randn(3, 6).double()).gated] == [8, 5]
+
+
 def test_a_group_norm_keeps_what_it_normalises_together(hold_against_mask):
     model = nn.Sequential(nn.Conv2d(3, 12, 1), nn.GroupNorm(4, 12), nn.ReLU(), nn.Conv2d(12, 2, 3))
     (channels,) = hold_against_mask(model, torch.randn(2, 3, 5, 5).double()).gated

@@ -89,7 +89,6 @@ KEPT = {
     "Fourier transforms": (lambda m, h: torch.fft.rfft(h, n=14, dim=1).abs(), 8),
     "ones instead of the weight": (lambda m, h: F.linear(h, torch.ones_like(m.last.weight)) @ m.last.weight, 8),
     "a doubled weight": (lambda m, h: F.linear(h, m.last.weight * 2) @ m.last.weight, 8),
-    "a weight and its transpose": (lambda m, h: F.linear(F.linear(h, m.last.weight).relu(), m.last.weight.t()), 8),
     "a table read by the channels": (one_step_of_a_table, 8),
 }
 

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from ellzero.errors import NonFiniteError
-from ellzero.gates.mask import Mask, attach, detach_all
+from ellzero.gates.mask import IsOpen, Mask, attach, detach_all
 from ellzero.gates.vector import GateVector
-from ellzero.graph import Channels, Example, Layout, Plan, check_fit, trace
+from ellzero.graph import Channels, Example, Layout, Plan, check_fit, gated_norms, normalise_open, trace
 from ellzero.noise import counters, uniform
 
 FRESH, FRESH_POSITION, PRETRAINED = 0.0, 2.0, 4.6
@@ -37,6 +37,8 @@ class Gated(nn.Module):
         channels: what can be gated, if not what `trace` finds; refused if it does not fit the network.
         inputs: whether input features can be gated.
         positions: whether flattened positions can be gated one by one.
+        width: whether channels that are normalised together (the residual stream of a Transformer) can be gated;
+            statistics are then taken over open channels only.
         keep: names of modules or tensors whose channels are kept whole; `*` stands for anything.
         pretrained: whether the weights are trained already: gates start nearly open (log-odds 4.6, P(open) = 0.998)
             instead of at 0 (P(open) = 0.83); positions, which stand behind the gate of their channel, at 2.
@@ -68,6 +70,7 @@ class Gated(nn.Module):
         channels: Channels | None = None,
         inputs: bool = False,
         positions: bool = False,
+        width: bool = False,
         keep: Sequence[str] = (),
         pretrained: bool = False,
         log_odds: float | None = None,
@@ -77,7 +80,7 @@ class Gated(nn.Module):
         _check_start(model, log_odds)
         _check_finite(model)
         if channels is None:
-            channels = trace(model, example, inputs=inputs, positions=positions, keep=keep)
+            channels = trace(model, example, inputs=inputs, positions=positions, width=width, keep=keep)
         else:
             check_fit(model, example, channels)
         layout = Layout.of(channels)
@@ -87,10 +90,14 @@ class Gated(nn.Module):
         start += _SPREAD * math.sqrt(12) * (uniform(counters(seed, step=-1), layout.num_gates) - 0.5)
         readers = ((m.tensor, m.dim) for group in channels.gated for m in group.members if m.role == "reader")
         self._readers = list(dict.fromkeys(readers))  # in the order of the gates, so that masks are slices of them
-        self.gates = GateVector(layout, start.to(device), self._readers, seed=seed)
+        norms = gated_norms(channels)
+        slots = [*self._readers, *((norm.tensor, norm.dim) for norm in norms)]
+        self.gates = GateVector(layout, start.to(device), slots, seed=seed)
         self.model = model
         for number, (name, dim) in enumerate(self._readers):
             attach(model, name, Mask(self.gates, number, dim))
+        for number, norm in enumerate(norms, start=len(self._readers)):
+            normalise_open(model, norm, IsOpen(self.gates, number))
 
     def __getattr__(self, name: str) -> Any:
         if (module := self.__dict__.get("_modules", {}).get(name)) is not None:
@@ -171,7 +178,7 @@ class Gated(nn.Module):
     def factors(self, plan: Plan) -> dict[tuple[str, int], Tensor]:
         """For each stored dimension that is read, what its indices are multiplied by under a plan."""
         with torch.no_grad(), self.planned(plan):
-            return dict(zip(self._readers, self.gates.masks(), strict=True))
+            return dict(zip(self._readers, self.gates.masks(), strict=False))
 
 
 def _start(layout: Layout, *, pretrained: bool, log_odds: float | None) -> Tensor:

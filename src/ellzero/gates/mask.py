@@ -1,6 +1,6 @@
 """Masks: parametrizations that multiply a reader's weight by the gates in front of it."""
 
-__all__ = ["Mask", "attach", "detach_all"]
+__all__ = ["IsOpen", "Mask", "attach", "detach_all"]
 
 from typing import Any, cast
 
@@ -10,6 +10,7 @@ from torch.nn.utils import parametrize
 from ellzero.errors import TraceError
 from ellzero.gates.recurrent import follow_masks
 from ellzero.gates.vector import GateVector
+from ellzero.graph import normalise_all
 
 
 class Mask(nn.Module):
@@ -43,6 +44,23 @@ class Mask(nn.Module):
         return f"dim={self.dim}"
 
 
+class IsOpen:
+    """Which channels of a dimension are open in this forward, for modules that normalise across them.
+
+    Args:
+        gates: the owner of all gates.
+        number: which of its masks.
+    """
+
+    def __init__(self, gates: GateVector, number: int) -> None:
+        self.gates = gates
+        self.number = number
+
+    def __call__(self) -> Tensor:
+        """Bool, shape `(channels,)`; not differentiable."""
+        return self.gates.masks()[self.number] > 0
+
+
 def attach(model: nn.Module, name: str, mask: Mask) -> None:
     """Put a mask on a tensor, wherever it is registered; a shared tensor stays shared.
 
@@ -68,6 +86,7 @@ def detach_all(model: nn.Module) -> None:
     `parametrize.remove_parametrizations` deletes the property from the class, which a deep copy shares with the
     original and so would break it. Here the copy gets another class.
     """
+    normalise_all(model)
     for module in list(model.modules()):
         if not parametrize.is_parametrized(module):
             continue

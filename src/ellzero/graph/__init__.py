@@ -20,7 +20,10 @@ __all__ = [
     "count",
     "cut",
     "forward",
+    "gated_norms",
     "kept_indices",
+    "normalise_all",
+    "normalise_open",
     "settle",
     "structure_of",
     "tensors_in",
@@ -34,6 +37,7 @@ from ellzero.graph.cut import cut, kept_indices
 from ellzero.graph.fit import check_fit
 from ellzero.graph.layout import Layout, settle
 from ellzero.graph.modules import NoChannels, OnlyBias, Select
+from ellzero.graph.norms import gated_norms, normalise_all, normalise_open
 from ellzero.graph.outputs import tensors_in
 from ellzero.graph.plan import Plan
 from ellzero.graph.shadow import Example, forward

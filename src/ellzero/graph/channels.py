@@ -1,6 +1,6 @@
 """Plain data: which stored dimensions make up the channels of a network."""
 
-__all__ = ["Attribute", "Channels", "Group", "Kind", "Member", "Role", "Work"]
+__all__ = ["Attribute", "Channels", "Group", "Kind", "Member", "Norm", "Role", "Work"]
 
 import json
 from collections.abc import Mapping, Sequence
@@ -54,6 +54,23 @@ class Work:
     tensor: str | None
     count: int
     rows: tuple[tuple[str, int], ...] = ()
+
+
+@dataclass(frozen=True)
+class Norm:
+    """A module that normalises across gated channels; with gates, its statistics are those of the open ones.
+
+    Attributes:
+        module: its name; it takes the values first, and normalises their last dimension.
+        centred: whether the mean is subtracted (layer norm) or not (root mean square).
+        tensor: a stored tensor whose dimension `dim` consists of the same channels.
+        dim: that dimension.
+    """
+
+    module: str
+    centred: bool
+    tensor: str
+    dim: int
 
 
 @dataclass(frozen=True)
@@ -116,6 +133,7 @@ class Channels:
         groups: what can be gated (`reason == ""`) and what is kept.
         shapes: shape of every parameter, tied ones once.
         work: the multiply-adds of one forward pass on the example.
+        norms: modules that normalise across channels which are gated all the same.
 
     Example:
         >>> hidden = Group("hidden", 3, (Member("0.weight", 0, "writer"), Member("2.weight", 1, "reader")))
@@ -129,6 +147,7 @@ class Channels:
     groups: tuple[Group, ...]
     shapes: Mapping[str, tuple[int, ...]]
     work: tuple[Work, ...] = field(default=())
+    norms: tuple[Norm, ...] = field(default=())
 
     def __post_init__(self) -> None:
         names = [group.name for group in self.groups]
@@ -187,9 +206,13 @@ class Channels:
             groups = tuple(_group(entry) for entry in data["groups"])
             shapes = {str(name): tuple(int(size) for size in shape) for name, shape in data["shapes"].items()}
             work = tuple(_read_work(entry) for entry in data["work"])
+            norms = tuple(
+                Norm(str(n["module"]), bool(n["centred"]), str(n["tensor"]), int(n["dim"]))
+                for n in data.get("norms", ())
+            )
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise TraceError(f"this is no JSON description of channels: {error!r}") from error
-        return cls(groups, shapes, work)
+        return cls(groups, shapes, work, norms)
 
     def __str__(self) -> str:
         return "\n".join(_line(group) for group in (*self.gated, *self.kept))

@@ -109,6 +109,8 @@ def _correct(module: nn.Module) -> nn.Module | None:
         module.num_groups = len(module.weight) * module.num_groups // module.num_channels
         module.num_channels = len(module.weight)
         return None if len(module.weight) else nn.Identity()
+    elif isinstance(module, (nn.LayerNorm, nn.RMSNorm)) and module.weight is not None:
+        module.normalized_shape = tuple(module.weight.shape)
     elif isinstance(module, nn.RNNBase):
         module.input_size = cast(Tensor, module.weight_ih_l0).shape[1]
         module.hidden_size = cast(Tensor, module.weight_hh_l0).shape[1]

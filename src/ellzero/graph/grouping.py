@@ -12,6 +12,7 @@ from torch import nn
 from ellzero.graph.channels import Channels, Group, Index, Kind, Member, Role, Work
 from ellzero.graph.labels import Labels, Vector
 from ellzero.graph.modules import Convolution
+from ellzero.graph.norms import settle_norms
 from ellzero.graph.record import Recording
 from ellzero.graph.toil import count_work
 
@@ -32,6 +33,7 @@ def gather(model: nn.Module, labels: Labels, recording: Recording, *, inputs: bo
         Channels; none is removable yet.
     """
     work = count_work(labels)
+    norms = settle_norms(model, labels)
     selectable = _selectable(model, labels)
     parameters = {name for name, _ in model.named_parameters()}
     shapes = {name: value.shape for name, value in recording.stored.items() if name in parameters}
@@ -44,7 +46,7 @@ def gather(model: nn.Module, labels: Labels, recording: Recording, *, inputs: bo
     if positions:
         groups += list(_positions(model, groups, selectable, names))
     buffers = {name: value.shape for name, value in recording.stored.items() if name not in parameters}
-    return _counted(Channels(tuple(groups), shapes), work, buffers)
+    return _counted(Channels(tuple(groups), shapes, norms=norms), work, buffers)
 
 
 def _fixed_reader(members: tuple[Member, ...], parameters: set[str]) -> str:
@@ -109,10 +111,6 @@ def _families(labels: Labels) -> Iterator[tuple[tuple[Member, ...], int, str, bo
         roots = np.unique(classes[family])
         first = roots[0]
         why = reasons[reason[first]] if reason[first] >= 0 else ""
-        if not why and any(
-            labels.slots[n] in labels.written and labels.slots[n] in labels.reads for n in np.unique(slot[family])
-        ):
-            why = "the same weight writes and reads it"
         yield tuple(_members(labels, family, classes, slot)), len(roots), why, bool(from_input[first])
 
 

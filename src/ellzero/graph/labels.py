@@ -1,6 +1,6 @@
 """Labels: one integer per index of every stored dimension, united where the network makes them one channel."""
 
-__all__ = ["CONSTANT", "NONE", "Labels", "Read", "Split", "Toil", "Vector", "Vectors"]
+__all__ = ["CONSTANT", "NONE", "Labels", "Normed", "Read", "Split", "Toil", "Vector", "Vectors"]
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -53,13 +53,23 @@ class Split:
     labels: Vector
 
 
+@dataclass(frozen=True)
+class Normed:
+    """A module that normalises its last dimension across channels, and their labels."""
+
+    module: str
+    centred: bool
+    labels: Vector
+
+
 @dataclass
 class Labels:
     """All labels of a network, what is known of each, and which are the same channel.
 
     Stored dimension number `s` owns the labels from `starts[s]` on; labels that an input or a flattened input brings
     follow the same numbering under the name `""`, constants under `CONSTANT`. `choices` says, for views that spread
-    channels over several dimensions, along which of them they are told apart (by default the first).
+    channels over several dimensions, along which of them they are told apart (by default the first). `is_wide` says
+    that channels which are normalised together may be removed all the same.
     """
 
     slots: list[tuple[str, int]] = field(default_factory=list)
@@ -74,6 +84,8 @@ class Labels:
     toils: list[Toil] = field(default_factory=list)
     splits: list[Split] = field(default_factory=list)
     choices: Mapping[str, int] = field(default_factory=dict)
+    is_wide: bool = False
+    norms: list[Normed] = field(default_factory=list)
     sizes: dict[str, int] = field(default_factory=dict)
     widths: dict[tuple[str, int], int] = field(default_factory=dict)
 

@@ -11,10 +11,11 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.utils._pytree import tree_map
 
-from ellzero.graph.channels import Channels
+from ellzero.graph.channels import Channels, Norm
 from ellzero.graph.confirm import weed_out
 from ellzero.graph.cut import cut, kept_indices
 from ellzero.graph.layout import Layout, settle
+from ellzero.graph.norms import gated_norms, normalising_open
 from ellzero.graph.outputs import tensors_in
 from ellzero.graph.shadow import Example, forward
 
@@ -65,6 +66,7 @@ class _Rehearsal:
         readers = ((m.tensor, m.dim) for group in channels.gated for m in group.members if m.role == "reader")
         self.readers = sorted(set(readers))
         self.tensors = dict(model.named_parameters())
+        self.norms = gated_norms(channels)
 
     @classmethod
     def of(cls, model: nn.Module, example: Example, channels: Channels, seed: int) -> "_Rehearsal | None":
@@ -111,7 +113,14 @@ class _Rehearsal:
         def call(*args: Any, **kwargs: Any) -> Any:
             return functional_call(self.model, tensors, args, kwargs)
 
-        return _run(call, self.example)
+        with normalising_open(self.model, [(norm, self._mask(norm, kept)) for norm in self.norms if kept]):
+            return _run(call, self.example)
+
+    def _mask(self, norm: Norm, kept: Mapping[tuple[str, int], Tensor]) -> Tensor:
+        stored = self.model.get_parameter(norm.tensor)
+        mask = torch.zeros(stored.shape[norm.dim], dtype=torch.bool, device=stored.device)
+        mask[kept[norm.tensor, norm.dim].to(mask.device)] = True
+        return mask
 
 
 def _run(network: Any, example: Example) -> list[Tensor]:

@@ -15,6 +15,7 @@ from ellzero.graph.count import multiply_adds_of
 from ellzero.graph.indexing import INDEXING
 from ellzero.graph.labels import CONSTANT, FIXED, NONE, Labels, Toil, Vector, Vectors
 from ellzero.graph.movement import MOVEMENTS, short
+from ellzero.graph.norms import NORMALISATION
 from ellzero.graph.record import Call, Value
 
 Rule = Callable[[Labels, Call], None]
@@ -34,6 +35,8 @@ def apply_rule(labels: Labels, call: Call) -> None:
     is_labelled = any(labels.of(value) for value in call.sources)
     if name in _CONSTANTS:
         _constant(labels, call)
+    elif is_labelled and labels.is_wide and name in NORMALISATION and NORMALISATION[name](labels, call):
+        return
     elif is_labelled and name in _RULES:
         _RULES[name](labels, call)
     elif is_labelled and call.targets and torch.Tag.pointwise in call.op.tags:

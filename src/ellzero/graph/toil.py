@@ -1,6 +1,6 @@
 """Multiply-adds in terms of the channels that are left, once it is known which labels are one channel."""
 
-__all__ = ["count_work"]
+__all__ = ["Slots", "count_work"]
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -22,11 +22,11 @@ def count_work(labels: Labels) -> tuple[Work, ...]:
     Args:
         labels: after the network has run on them; extended by pins.
     """
-    slots = _Slots(labels)
+    slots = Slots(labels)
     return tuple(_express(labels, slots, toil) for toil in labels.toils)
 
 
-def _express(labels: Labels, slots: "_Slots", toil: Toil) -> Work:
+def _express(labels: Labels, slots: "Slots", toil: Toil) -> Work:
     size = labels.sizes[toil.tensor] if toil.tensor else 1
     rows: list[_Slot] = []
     for vector in toil.rows:
@@ -39,7 +39,7 @@ def _express(labels: Labels, slots: "_Slots", toil: Toil) -> Work:
     return Work(toil.module, toil.tensor, toil.multiply_adds // size, tuple(rows))
 
 
-class _Slots:
+class Slots:
     """Stored dimensions, by the channels that they consist of."""
 
     def __init__(self, labels: Labels) -> None:

@@ -27,6 +27,7 @@ def trace(
     *,
     inputs: bool = False,
     positions: bool = False,
+    width: bool = False,
     keep: Sequence[str] = (),
 ) -> Channels:
     """Find the channels of a network: what writes them, what reads them, and what cannot be removed, with the reason.
@@ -41,6 +42,8 @@ def trace(
         inputs: whether input features (dimension 1 and later) that go straight to a linear or convolutional layer can
             be gated (feature selection).
         positions: whether the flattened positions that a linear layer reads can be gated one by one.
+        width: whether channels that are normalised together by a layer norm or root-mean-square norm can be gated;
+            the gated network then takes the statistics over open channels only.
         keep: names of modules or tensors whose channels are kept whole; `*` stands for anything.
 
     Returns:
@@ -62,7 +65,7 @@ def trace(
     recording = record(model, example)
 
     def attempt(choices: Mapping[str, int]) -> tuple[Channels, Labels]:
-        labels = _run(recording, keep, choices)
+        labels = _run(recording, keep, Labels(choices=choices, is_wide=width))
         channels = gather(model, labels, recording, inputs=inputs, positions=positions)
         channels = mark_removable(channels, labels, recording)
         return prove(model, example, channels, candidates(model, channels, labels, recording)), labels
@@ -97,8 +100,7 @@ def _unsettled(channels: Channels, labels: Labels) -> list[tuple[str, int]]:
     return list(found.items())
 
 
-def _run(recording: Recording, keep: Sequence[str], choices: Mapping[str, int]) -> Labels:
-    labels = Labels(choices=choices)
+def _run(recording: Recording, keep: Sequence[str], labels: Labels) -> Labels:
     for name, value in recording.stored.items():
         vectors = {dim: labels.allot(name, dim, size) for dim, size in enumerate(value.shape) if size > 1}
         labels.put(value, vectors, origin=name)
