@@ -16,11 +16,13 @@ __all__ = [
     "Structure",
     "Target",
     "Work",
+    "arguments",
     "check_fit",
     "count",
     "cut",
     "forward",
     "kept_indices",
+    "place_of",
     "settle",
     "structure_of",
     "tensors_in",
@@ -36,6 +38,7 @@ from ellzero.graph.layout import Layout, settle
 from ellzero.graph.modules import NoChannels, OnlyBias, Select
 from ellzero.graph.outputs import tensors_in
 from ellzero.graph.plan import Plan
-from ellzero.graph.shadow import Example, forward
+from ellzero.graph.shadow import Example, arguments, forward
 from ellzero.graph.structure import Structure, structure_of
 from ellzero.graph.trace import trace
+from ellzero.graph.where import place_of
