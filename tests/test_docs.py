@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 ROOT = Path(__file__).parent.parent
-PAGES = ("README.md", "docs/index.md", "docs/quickstart.md")
+PAGES = ("README.md", "docs/index.md", "docs/quickstart.md", "docs/check.md")
 
 
 def build():
@@ -22,6 +22,7 @@ def what_the_text_names():
     return {"model": build(), "example_inputs": torch.randn(1, 6), "loader": batches, "build": build}
 
 
+@pytest.mark.filterwarnings("ignore:`isinstance\\(treespec:FutureWarning")  # PyTorch's own, while it writes ONNX
 @pytest.mark.parametrize("page", PAGES)
 def test_the_examples_of_a_page_run_in_order(page, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
@@ -36,7 +37,7 @@ def test_the_examples_of_a_page_run_in_order(page, tmp_path, monkeypatch, capsys
     assert isinstance(names["small"], nn.Module)
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/index.md", "docs/quickstart.md", "docs/concepts.md"])
+@pytest.mark.parametrize("page", [*PAGES, "docs/concepts.md"])
 def test_every_local_link_of_a_page_leads_somewhere(page):
     text = (ROOT / page).read_text(encoding="utf-8")
     for target in re.findall(r"\]\(([^)#:]+)\)", text):

@@ -12,6 +12,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "ellzero"
 FLOORS = {
     "cli": 6,
     "recipes": 5,
+    "conformance": 5,
     "report": 4,
     "integrations": 4,
     "dictionary": 3,
@@ -26,7 +27,7 @@ FLOORS = {
     "errors": 0,
     "noise": 0,
 }
-OPTIONAL = {"matplotlib", "rich", "yaml", "pooch", "sklearn"}
+OPTIONAL = {"matplotlib", "rich", "yaml", "pooch", "sklearn", "onnx", "onnxscript", "onnxruntime"}
 MAX_LINES = 400
 
 

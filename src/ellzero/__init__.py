@@ -3,6 +3,7 @@
 __all__ = [
     "Budget",
     "Channels",
+    "Conformance",
     "Count",
     "Gated",
     "Group",
@@ -10,6 +11,7 @@ __all__ = [
     "Penalty",
     "Plan",
     "Structure",
+    "check_model",
     "count",
     "load",
     "prune",
@@ -21,6 +23,7 @@ __all__ = [
 
 from ellzero.artifacts import load, save
 from ellzero.budgets import Budget, Penalty
+from ellzero.conformance import Conformance, check_model
 from ellzero.gates import Gated
 from ellzero.graph import Channels, Count, Group, Member, Plan, Structure, count, structure_of, trace
 from ellzero.report import report

@@ -3,6 +3,7 @@
 __all__ = [
     "ArtifactError",
     "BudgetError",
+    "ConformanceError",
     "DataError",
     "EllzeroError",
     "MissingExtraError",
@@ -30,6 +31,10 @@ class BudgetError(EllzeroError):
 
 class SurgeryError(EllzeroError):
     """The cut network does not compute what the gated one computes; nothing was changed."""
+
+
+class ConformanceError(EllzeroError):
+    """A check of a network failed: what the library promises does not hold for it."""
 
 
 class ArtifactError(EllzeroError):

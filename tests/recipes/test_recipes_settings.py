@@ -7,7 +7,8 @@ from torch import nn
 from ellzero.budgets import Budget
 from ellzero.gates import Gated
 from ellzero.recipes.digits import DigitsSettings
-from ellzero.recipes.own import PruneSettings, find_function
+from ellzero.recipes.functions import find_function
+from ellzero.recipes.own import PruneSettings
 from ellzero.recipes.settings import Settings
 from ellzero.recipes.table import PRUNE, RECIPES, find_recipe
 from ellzero.recipes.typed import accepted, settings_from, settings_to_dict, type_of

@@ -6,15 +6,18 @@ import argparse
 import logging
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from ellzero.cli.display import Display, shortfall
 from ellzero.cli.exits import Exit, UsageError, exit_of, line_of
 from ellzero.cli.options import given_settings, read_config
 from ellzero.cli.parser import parse
+from ellzero.conformance import check_model
 from ellzero.graph import Plan
 from ellzero.recipes.classify import Task, Trained, train_task
+from ellzero.recipes.functions import build_with_example
 from ellzero.recipes.output import ARTIFACT, check_extras, claimed, cut, lay_out
 from ellzero.recipes.plan_file import read_plan
 from ellzero.recipes.table import PRUNE, RECIPES, Recipe
@@ -42,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         log.addHandler(logging.NullHandler())
     try:
         arguments = parse(words)
-        return _cut(arguments) if arguments.command == "cut" else _train(arguments)
+        return _COMMANDS[arguments.command](arguments)
     except SystemExit as finished:
         return int(finished.code or 0)
     except KeyboardInterrupt:
@@ -113,6 +116,16 @@ def _cut(arguments: argparse.Namespace) -> int:
     return Exit.DONE
 
 
+def _check(arguments: argparse.Namespace) -> int:
+    """The table goes out whatever it says; that a check failed is the error."""
+    model, example = build_with_example(arguments.model, arguments.example)
+    options = {name: getattr(arguments, name) for name in ("inputs", "positions", "keep", "plans", "seed", "skip")}
+    found = check_model(model, example, **options)
+    print(found, flush=True)
+    found.raise_if_failed()
+    return Exit.DONE
+
+
 def _announce(recipe: Recipe, task: Task) -> None:
     """What will be trained, so that a wrong budget is seen before the time is spent."""
     costs, channels = task.sizer.costs, task.gated.channels
@@ -137,3 +150,8 @@ def _show_shortfall(trained: Trained, num_shut: int) -> None:
 def _say(message: str, code: Exit) -> int:
     print(f"ellzero: {message}", file=sys.stderr, flush=True)
     return code
+
+
+_COMMANDS: Mapping[str, Callable[[argparse.Namespace], int]] = MappingProxyType(
+    {"train": _train, "prune": _train, "cut": _cut, "check": _check}
+)

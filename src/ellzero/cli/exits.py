@@ -4,7 +4,7 @@ __all__ = ["Exit", "UsageError", "exit_of", "line_of"]
 
 from enum import IntEnum
 
-from ellzero.errors import BudgetError, DataError, EllzeroError, MissingExtraError, NonFiniteError
+from ellzero.errors import BudgetError, ConformanceError, DataError, EllzeroError, MissingExtraError, NonFiniteError
 
 _LONGEST = 600
 _OPTIONS = {"parameter_groups(gate_lr=...)": "--gate-lr"}
@@ -34,6 +34,9 @@ class Exit(IntEnum):
     EXTRA = 6
     """An optional package is missing."""
 
+    CHECK = 7
+    """A check of a network failed; the table says which."""
+
     INTERRUPTED = 130
     """Ctrl-C; what was there was delivered."""
 
@@ -45,6 +48,7 @@ class UsageError(ValueError):
 _CODES: tuple[tuple[type[BaseException], Exit], ...] = (
     (KeyboardInterrupt, Exit.INTERRUPTED),
     (BudgetError, Exit.BUDGET),
+    (ConformanceError, Exit.CHECK),
     (NonFiniteError, Exit.NOT_FINITE),
     (DataError, Exit.DATA),
     (MissingExtraError, Exit.EXTRA),

@@ -24,13 +24,15 @@ _CODES = """exit codes:
   4    NaN or infinity; training stopped and the last good state was delivered
   5    data files are missing or damaged
   6    an optional package is missing
+  7    a check of a network failed
   130  Ctrl-C; what was there was delivered"""
 
 _EXAMPLES = """examples:
   ellzero train digits
   ellzero train mnist-lenet5 --data data/mnist --budget params=0.1 --out runs/lenet5
   ellzero prune --model mine:build --data mine:loaders --budget macs=0.5
-  ellzero train digits --plan-only --out runs/digits && ellzero cut runs/digits"""
+  ellzero train digits --plan-only --out runs/digits && ellzero cut runs/digits
+  ellzero check mine:build"""
 
 _WRITES = """what is written to --out:
   artifact/             the pruned network, for ellzero.artifacts.load
@@ -72,6 +74,17 @@ example:
   ellzero cut runs/digits                                cut, measure, report"""
 
 
+_CHECK = """The network is traced, gated, cut to random plans, trained for a step, saved and loaded, exported and
+compiled. A table shows its channels, with the reason where they are kept, and what each check found.
+
+your module, importable from the current folder:
+  def build() -> (network, example)  the example is a tensor, a tuple of positional or a dict of keyword arguments
+
+examples:
+  ellzero check mine:build
+  ellzero check mine:network --example mine:example --keep 'head*' --skip 'compile gated'"""
+
+
 class _Parser(argparse.ArgumentParser):
     """Raises instead of leaving, so that every mistake takes the same way out."""
 
@@ -83,7 +96,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     """Read a command line.
 
     Returns:
-        `command` (`"train"`, `"prune"` or `"cut"`) and its options; options that were not given are None.
+        `command` (`"train"`, `"prune"`, `"cut"` or `"check"`) and its options; options that were not given are None.
 
     Raises:
         UsageError: if it is wrong; the nearest name is offered.
@@ -115,7 +128,7 @@ def _grammar() -> tuple[_Parser, dict[str, _Parser]]:
     parser.add_argument("--version", action="version", version=f"ellzero {version('ellzero')}")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     commands = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND", parser_class=_Parser)
-    made = {"train": _train(commands), "prune": _prune(commands), "cut": _cut(commands)}
+    made = {"train": _train(commands), "prune": _prune(commands), "cut": _cut(commands), "check": _check(commands)}
     for one in made.values():
         one.add_argument(
             "--debug", action="store_true", default=argparse.SUPPRESS, help="show the traceback of an error"
@@ -157,6 +170,23 @@ def _cut(commands: "argparse._SubParsersAction[_Parser]") -> _Parser:
     _lay_out(parser, _CUT, _CODES)
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="the --out of an earlier train or prune")
     parser.add_argument("--overwrite", action="store_true", help="replace an earlier cut")
+    return parser
+
+
+def _check(commands: "argparse._SubParsersAction[_Parser]") -> _Parser:
+    text = "Check that a network of your own can be gated, cut, trained, saved, exported and compiled."
+    parser = commands.add_parser("check", help="check a network of your own", description=text)
+    _lay_out(parser, _CHECK, _CODES)
+    parser.add_argument("model", metavar="MODULE:FUNCTION", help="function that returns (network, example)")
+    parser.add_argument("--example", metavar="MODULE:FUNCTION", help="function that returns the example")
+    parser.add_argument("--inputs", action="store_true", help="input features can be gated")
+    parser.add_argument("--positions", action="store_true", help="flattened positions can be gated one by one")
+    keep = "modules or tensors whose channels are kept whole; may be repeated"
+    parser.add_argument("--keep", action="append", default=[], metavar="NAME", help=keep)
+    parser.add_argument("--plans", type=int, default=3, metavar="N", help="how many random plans (default: 3)")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the random plans (default: 0)")
+    skip = "checks to leave out; may be repeated"
+    parser.add_argument("--skip", action="append", default=[], metavar="CHECK", help=skip)
     return parser
 
 

@@ -75,9 +75,17 @@ class GateVector(nn.Module):
         """The gates of this training step, or in evaluation their medians, shape `(gates,)`.
 
         In evaluation a gate that is shut by the median but must stay open is one.
+
+        Raises:
+            ValueError: if the network is exported in training mode.
         """
         planned = self._now.planned
         if self.training and planned is None:
+            if torch.compiler.is_exporting() or torch._C._get_tracing_state() is not None:
+                raise ValueError(
+                    "the gated network is exported in training mode, which would make one draw of its random gates a "
+                    "constant of the graph; call gated.eval() first, or export what prune(gated) returns"
+                )
             draw = self._replay()
             noise = uniform(draw.counters, self.layout.num_gates) if draw else self._noise.uniform(self.counters)
             return sample(self.log_odds, noise)

@@ -16,6 +16,7 @@ __all__ = [
     "Structure",
     "Target",
     "Work",
+    "arguments",
     "check_fit",
     "count",
     "cut",
@@ -24,6 +25,7 @@ __all__ = [
     "kept_indices",
     "normalise_all",
     "normalise_open",
+    "place_of",
     "settle",
     "structure_of",
     "tensors_in",
@@ -40,6 +42,7 @@ from ellzero.graph.modules import NoChannels, OnlyBias, Select
 from ellzero.graph.norms import gated_norms, normalise_all, normalise_open
 from ellzero.graph.outputs import tensors_in
 from ellzero.graph.plan import Plan
-from ellzero.graph.shadow import Example, forward
+from ellzero.graph.shadow import Example, arguments, forward
 from ellzero.graph.structure import Structure, structure_of
 from ellzero.graph.trace import trace
+from ellzero.graph.where import place_of

@@ -99,13 +99,16 @@ def _record(model: nn.Module, run: Run) -> Recording:
         except Exception as error:
             where = recorder.module or "the network itself"
             shapes = ", ".join(str(value.shape) for value in inputs) or "no tensor"
+            what = str(error) or type(error).__name__
             raise TraceError(
-                f"the forward pass failed in {where!r} on an example of shape {shapes}: {error}; "
+                f"the forward pass failed in {where!r} on an example of shape {shapes}{recorder.failed}: {what}; "
                 "give an example that the network accepts"
             ) from error
     outputs = [recorder.value(tensor) for tensor in tensors_in(output)]
     if not outputs:
-        raise TraceError(f"the forward pass returned {type(output).__name__} without any tensor in it")
+        raise TraceError(
+            f"the forward pass returned {type(output).__name__} without any tensor in it; return at least one"
+        )
     return Recording(tuple(recorder.calls), tuple(inputs), tuple(outputs), stored)
 
 
@@ -126,6 +129,7 @@ class _Recorder(TorchDispatchMode):
         super().__init__()  # type: ignore[no-untyped-call]
         self.calls: list[Call] = []
         self.stack: list[str] = []
+        self.failed = ""
         self._numbers: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
         self._count = 0
 
@@ -142,7 +146,11 @@ class _Recorder(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         before = self._as_values((args, kwargs))
-        result = func(*args, **kwargs)
+        try:
+            result = func(*args, **kwargs)
+        except Exception:
+            self.failed = f", at {func.overloadpacket}"
+            raise
         self.calls.append(Call(func, tuple(before[0]), before[1], self._as_values(result), self.module))
         return result
 

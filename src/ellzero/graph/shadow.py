@@ -1,6 +1,6 @@
 """Run a network on its example without its numbers: a shadow, which has shapes only."""
 
-__all__ = ["NEEDS_DATA", "Example", "Run", "forward", "on_shadow"]
+__all__ = ["NEEDS_DATA", "Example", "Run", "arguments", "forward", "on_shadow"]
 
 import copy
 import logging
@@ -33,7 +33,7 @@ NEEDS_DATA = (DataDependentOutputException, DynamicOutputShapeException, Unsuppo
 
 
 def forward(model: Callable[..., Any], example: Example) -> Any:
-    """Call a network with its example inputs.
+    """Call a network with copies of its example inputs, so that one that works on them in place spoils nothing.
 
     Args:
         model: any module.
@@ -41,10 +41,32 @@ def forward(model: Callable[..., Any], example: Example) -> Any:
 
     Returns:
         Whatever the network returns.
+
+    Example:
+        >>> forward(lambda x: x.add_(1), example := torch.zeros(2)), example
+        (tensor([1., 1.]), tensor([0., 0.]))
+    """
+    args, kwargs = arguments(example)
+    return model(*args, **kwargs)
+
+
+def arguments(example: Example) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """An example as positional and keyword arguments; its tensors, lists, tuples and dictionaries are copied.
+
+    Args:
+        example: a tensor, a tuple of positional arguments, or a mapping of keyword arguments.
+
+    Example:
+        >>> arguments({"x": 1}), arguments((1, 2)), arguments(3)
+        (((), {'x': 1}), ((1, 2), {}), ((3,), {}))
     """
     if isinstance(example, Mapping):
-        return model(**example)
-    return model(*example) if isinstance(example, (tuple, list)) else model(example)
+        return (), tree_map(_fresh, dict(example))
+    return tree_map(_fresh, tuple(example) if isinstance(example, (tuple, list)) else (example,)), {}
+
+
+def _fresh(leaf: object) -> object:
+    return leaf.detach().clone().requires_grad_(leaf.requires_grad) if isinstance(leaf, Tensor) else leaf
 
 
 def _shadow(model: nn.Module, mode: FakeTensorMode) -> nn.Module:

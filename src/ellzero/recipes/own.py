@@ -1,23 +1,20 @@
 """Prune a network of the user's own: a function that builds it, and one that returns its data."""
 
-__all__ = ["PruneSettings", "find_function", "prepare"]
+__all__ = ["PruneSettings", "prepare"]
 
-import importlib
 import math
 import random
-import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ClassVar, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ellzero.errors import EllzeroError, nearest
 from ellzero.gates import Gated
 from ellzero.recipes.classify import Loss, Task, check_scores, not_finite
+from ellzero.recipes.functions import call_function, find_function
 from ellzero.recipes.settings import Settings
 from ellzero.surgery import evaluating
 from ellzero.training import Loader
@@ -96,7 +93,7 @@ def prepare(settings: Settings) -> Task:
     train, test = _loaders(cast(str, settings.data))
     example = _first(train, cast(str, settings.data), "train")[0][:1]
     _seed(settings.seed)
-    model = _call(settings.model)
+    model = call_function(settings.model)
     if not isinstance(model, nn.Module):
         raise ValueError(f"{settings.model} must return an nn.Module, got {type(model).__name__}; return the network")
     start: dict[str, Any] = {"pretrained": settings.pretrained, "keep": settings.keep, "seed": settings.seed}
@@ -107,48 +104,8 @@ def prepare(settings: Settings) -> Task:
     return Task(gated, sizer, train, loss, evaluate, "error" if by_class else "loss")
 
 
-def find_function(name: str) -> Callable[..., Any]:
-    """The function that `module:function` names; modules in the current folder are found as well.
-
-    Raises:
-        ValueError: if the module or the function is not found (the nearest name is offered), or the import fails.
-
-    Example:
-        >>> find_function("math:sqrt")(4)
-        2.0
-    """
-    module_name, _, function_name = name.partition(":")
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.insert(0, here)
-    try:
-        module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        if error.name and (module_name == error.name or module_name.startswith(f"{error.name}.")):
-            files = [path.stem for path in Path(here).glob("*.py")]
-            raise ValueError(f"there is no module {module_name!r} in {here}{nearest(module_name, files)}") from error
-        raise ValueError(f"importing {module_name} failed: {error}; install it, or mend the module") from error
-    except Exception as error:
-        raise ValueError(f"importing {module_name} failed: {type(error).__name__}: {error}; mend the module") from error
-    function = getattr(module, function_name, None)
-    if not callable(function):
-        known = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
-        raise ValueError(f"{module_name} has no function {function_name!r}{nearest(function_name, known)}")
-    return cast(Callable[..., Any], function)
-
-
-def _call(name: str) -> Any:
-    function = find_function(name)
-    try:
-        return function()
-    except EllzeroError:
-        raise
-    except Exception as error:
-        raise ValueError(f"{name} failed: {type(error).__name__}: {error}; mend it (--debug shows where)") from error
-
-
 def _loaders(name: str) -> tuple[Loader, Loader | None]:
-    found = _call(name)
+    found = call_function(name)
     if not isinstance(found, (tuple, list)) or len(found) != 2:
         raise ValueError(f"{name} must return (train, test), got {type(found).__name__}; test may be None")
     for part, what in zip(found, ("train", "test"), strict=True):

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
 from ellzero.errors import NonFiniteError, SurgeryError
-from ellzero.graph import Example, forward, tensors_in
+from ellzero.graph import Example, forward, place_of, tensors_in
 
 _UNITS = 2**12
 """Allowed difference in units of the last place: what another order of summation may change."""
@@ -57,18 +57,15 @@ def compare(one: nn.Module, other: nn.Module, example: Example) -> float:
         The largest absolute difference.
 
     Raises:
-        SurgeryError: if a difference is more than rounding (4096 units in the last place of the largest output), or a
-            network does not run.
+        SurgeryError: if a difference is more than rounding (4096 units in the last place of the largest output), a
+            network does not run, or the reference returns something else every time.
         NonFiniteError: if the reference returns NaN.
     """
-    with evaluating(one, other):
-        expected = tensors_in(forward(one, example))
-        try:
-            found = tensors_in(forward(other, example))
-        except Exception as error:
-            raise SurgeryError(
-                f"the cut network does not run: {error}; keep the part: Gated(..., keep=[...])"
-            ) from error
+    expected, found = _outputs(one, other, example)
+    if any(want.is_meta for want in expected):
+        raise SurgeryError(
+            "the network is on the meta device and so has no numbers to compare; load its weights before it is cut"
+        )
     if not any(want.numel() for want in expected):
         raise SurgeryError(
             "there is nothing to compare: the network returns no number on the example; give another one"
@@ -77,13 +74,14 @@ def compare(one: nn.Module, other: nn.Module, example: Example) -> float:
     for want, have in zip(expected, found, strict=True):
         if want.shape != have.shape:
             raise SurgeryError(f"the cut network returns shape {tuple(have.shape)} instead of {tuple(want.shape)}")
-        if not want.is_floating_point():
-            difference, allowed = float((want != have).any()), 0.0
-        elif not want.numel():
+        if not want.numel():
             continue
+        if not (want.is_floating_point() or want.is_complex()):
+            difference, allowed = float((want != have).any()), 0.0
         else:
             difference, allowed = _distance(want, have), _allowed(want)
         if not difference <= allowed:
+            _check_repeatable(one, example, expected)
             raise SurgeryError(
                 f"the cut network differs from the gated one by {difference:.3g}, more than the {allowed:.3g} that "
                 "rounding explains; nothing was changed. Some layer does not treat its channels independently: keep it "
@@ -91,6 +89,44 @@ def compare(one: nn.Module, other: nn.Module, example: Example) -> float:
             )
         largest = max(largest, difference)
     return largest
+
+
+def _outputs(one: nn.Module, other: nn.Module, example: Example) -> tuple[list[Tensor], list[Tensor]]:
+    """What both networks return; a network that draws random numbers even in evaluation mode draws the same ones."""
+    with evaluating(one, other):
+        try:
+            expected = tensors_in(_seeded(one, example))
+        except Exception as error:  # whatever the user's forward raises
+            raise SurgeryError(
+                f"the gated network does not run on the example: {error} ({place_of(one, error)}); give one that it "
+                "accepts: prune(..., example=...)"
+            ) from error
+        try:
+            found = tensors_in(_seeded(other, example))
+        except Exception as error:  # whatever the user's forward raises
+            raise SurgeryError(
+                f"the cut network does not run: {error} ({place_of(other, error)}); keep the part: "
+                "Gated(..., keep=[...])"
+            ) from error
+    return expected, found
+
+
+def _seeded(network: nn.Module, example: Example) -> Any:
+    gpus = sorted({parameter.device.index for parameter in network.parameters() if parameter.is_cuda})
+    with torch.random.fork_rng(devices=gpus):
+        torch.manual_seed(0)
+        return forward(network, example)
+
+
+def _check_repeatable(network: nn.Module, example: Example, before: list[Tensor]) -> None:
+    """Tell random numbers from a wrong cut: with another seed the same network must return the same."""
+    with evaluating(network), torch.random.fork_rng(devices=[]):
+        again = tensors_in(forward(network, example))
+    if not all(torch.equal(one, other) for one, other in zip(before, again, strict=True)):
+        raise SurgeryError(
+            "the network draws random numbers in evaluation mode, so that no cut of it can be compared; let dropout "
+            "and noise depend on self.training"
+        )
 
 
 def compare_on_noise(one: nn.Module, other: nn.Module, example: Example) -> float:
