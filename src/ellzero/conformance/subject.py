@@ -9,13 +9,12 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves, tree_map
+from torch.utils._pytree import tree_map
 
 from ellzero.conformance.agreement import outputs_of, said
 from ellzero.gates import Gated
 from ellzero.graph import Example, Plan, settle
-from ellzero.surgery import prune
+from ellzero.surgery import precisions, prune
 
 
 class Skip(Exception):  # noqa: N818 - not an error
@@ -147,19 +146,6 @@ class Subject:
         return torch.randn(tensor.shape, generator=self._generator).to(tensor.device, tensor.dtype)
 
 
-class _Dtypes(TorchDispatchMode):
-    """Collects the dtypes of all floating tensors that are computed."""
-
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.found: set[torch.dtype] = set()
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        result = func(*args, **(kwargs or {}))
-        self.found.update(leaf.dtype for leaf in tree_leaves(result) if _is_floating(leaf))
-        return result
-
-
 def _is_fine(gated: Gated, example: Example) -> bool:
     """Whether it runs on the example, and nothing that it returns is infinite; a network may insist on its inputs."""
     try:
@@ -170,9 +156,7 @@ def _is_fine(gated: Gated, example: Example) -> bool:
 
 def _is_float64(gated: Gated, example: Example) -> bool:
     """A network may compute parts of it in another precision, whose rounding then is all that can be asked for."""
-    with _Dtypes() as dtypes:
-        outputs_of(gated.bare(), example)
-    return dtypes.found <= {torch.float64}
+    return precisions(lambda: outputs_of(gated.bare(), example)) <= {torch.float64}
 
 
 def _is_floating(leaf: object) -> bool:

@@ -111,9 +111,10 @@ class _Rehearsal:
             tensors[name] = weight * mask.view(-1, *[1] * (weight.dim() - dim - 1))
 
         def call(*args: Any, **kwargs: Any) -> Any:
-            return functional_call(self.model, tensors, args, kwargs)
+            return functional_call(twin, tensors, args, kwargs)
 
-        with normalising_open(self.model, [(norm, self._mask(norm, kept)) for norm in self.norms if kept]):
+        twin = copy.deepcopy(self.model)  # a forward pass may change more than tensors
+        with normalising_open(twin, [(norm, self._mask(norm, kept)) for norm in self.norms if kept]):
             return _run(call, self.example)
 
     def _mask(self, norm: Norm, kept: Mapping[tuple[str, int], Tensor]) -> Tensor:
@@ -131,7 +132,7 @@ def _run(network: Any, example: Example) -> list[Tensor]:
 
 
 def _difference(want: Tensor, have: Tensor) -> bool:
-    if want.shape != have.shape or not want.is_floating_point():
+    if want.shape != have.shape or not (want.is_floating_point() or want.is_complex()):
         return want.shape != have.shape or bool((want != have).any())
     if not want.numel() or not bool(want.isfinite().all()):
         return False

@@ -51,6 +51,7 @@ def trace(
 
     Raises:
         TraceError: if the network does not run on the example.
+        TypeError: if the model is no `nn.Module`.
         ValueError: if `keep` names something that the network does not have.
 
     Example:
@@ -61,6 +62,8 @@ def trace(
         input  4 channels  read by 0.weight  kept: comes from the input; give inputs=True to gate it
         2      2 channels  written by 2.weight  kept: is an output of the network
     """
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"expected a network to trace, an nn.Module, got {type(model).__name__}")
     _check_keep(model, keep)
     recording = record(model, example)
 

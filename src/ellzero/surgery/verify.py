@@ -12,9 +12,13 @@ from torch.utils._pytree import tree_map
 
 from ellzero.errors import NonFiniteError, SurgeryError
 from ellzero.graph import Example, forward, place_of, tensors_in
+from ellzero.surgery.precision import precisions
 
 _UNITS = 2**12
 """Allowed difference in units of the last place: what another order of summation may change."""
+
+_MIXED = 2.0**-6
+"""Of that, what is allowed in units of a coarser precision in which only parts are computed."""
 
 
 @contextmanager
@@ -80,6 +84,8 @@ def compare(one: nn.Module, other: nn.Module, example: Example) -> float:
             difference, allowed = float((want != have).any()), 0.0
         else:
             difference, allowed = _distance(want, have), _allowed(want)
+            if difference > allowed:
+                allowed = max(allowed, _allowed_within(one, example, want))
         if not difference <= allowed:
             _check_repeatable(one, example, expected)
             raise SurgeryError(
@@ -165,6 +171,14 @@ def compare_on_noise(one: nn.Module, other: nn.Module, example: Example) -> floa
 def _distance(want: Tensor, have: Tensor) -> float:
     """The largest difference; equal infinities (masked logits) do not differ."""
     return float(torch.where(want == have, 0.0, (want - have).abs()).max())
+
+
+def _allowed_within(network: nn.Module, example: Example, want: Tensor) -> float:
+    """What the coarsest precision explains in which a part of the network is computed (norms in float32, say)."""
+    with evaluating(network):
+        found = precisions(lambda: forward(network, example))
+    coarsest = max(torch.finfo(dtype).eps for dtype in found)
+    return _allowed(want) * coarsest / torch.finfo(want.dtype).eps * _MIXED
 
 
 def _allowed(want: Tensor) -> float:

@@ -1,0 +1,34 @@
+"""In which precision a network computes, whatever the precision of its weights."""
+
+__all__ = ["precisions"]
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+
+def precisions(run: Callable[[], Any]) -> set[torch.dtype]:
+    """The dtypes of all floating tensors that are computed while something runs.
+
+    Args:
+        run: calls a network.
+    """
+    with _Dtypes() as dtypes:
+        run()
+    return dtypes.found
+
+
+class _Dtypes(TorchDispatchMode):
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.found: set[torch.dtype] = set()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        leaves = tree_leaves(result)
+        self.found.update(leaf.dtype for leaf in leaves if isinstance(leaf, Tensor) and leaf.is_floating_point())
+        return result
