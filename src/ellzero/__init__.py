@@ -17,6 +17,7 @@ __all__ = [
     "save",
     "structure_of",
     "trace",
+    "transfer_optimizer",
 ]
 
 from ellzero.artifacts import load, save
@@ -24,4 +25,4 @@ from ellzero.budgets import Budget, Penalty
 from ellzero.gates import Gated
 from ellzero.graph import Channels, Count, Group, Member, Plan, Structure, count, structure_of, trace
 from ellzero.report import report
-from ellzero.surgery import prune
+from ellzero.surgery import prune, transfer_optimizer

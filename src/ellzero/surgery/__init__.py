@@ -1,6 +1,7 @@
-"""Surgery: fold, cut, verify."""
+"""Surgery: fold, cut, verify, and carry the optimizer along."""
 
-__all__ = ["compare", "evaluating", "prune"]
+__all__ = ["compare", "evaluating", "prune", "transfer_optimizer"]
 
 from ellzero.surgery.prune import prune
+from ellzero.surgery.transfer import transfer_optimizer
 from ellzero.surgery.verify import compare, evaluating

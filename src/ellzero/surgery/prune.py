@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from ellzero.errors import SurgeryError
 from ellzero.graph import Example, Layout, Plan, Structure, cut
 from ellzero.graph.structure import ATTRIBUTE
+from ellzero.surgery.origin import Origin
 from ellzero.surgery.verify import compare, compare_on_noise, like
 
 _LOG = logging.getLogger("ellzero")
@@ -24,6 +25,10 @@ class PrunableNetwork(Protocol):
     @property
     def layout(self) -> Layout:
         """The order of its gates."""
+
+    @property
+    def log_odds(self) -> nn.Parameter:
+        """Its gates, float32, shape `(gates,)`."""
 
     def plan(self) -> Plan:
         """What the medians shut."""
@@ -102,7 +107,8 @@ def prune(
         plan, num_shut = fit.plan, fit.num_shut
     plan = gated.plan() if plan is None else plan
     is_open = plan.open_gates(gated.layout)
-    small = cut(gated.bare(), gated.layout, is_open, factors=gated.factors(plan))
+    bare, factors = gated.bare(), gated.factors(plan)
+    small = cut(bare, gated.layout, is_open, factors=factors)
     inputs = like(gated.example if example is None else example, small)
     with gated.planned(plan):
         difference = max(compare(network, small, inputs), compare_on_noise(network, small, inputs))
@@ -110,6 +116,7 @@ def prune(
         _LOG.warning("%d gates that training had left open were shut to keep the budget", num_shut)
     plan = Plan.of(gated.layout, is_open)
     setattr(small, ATTRIBUTE, Structure(gated.layout.channels, plan, num_shut, difference))
+    Origin.of(bare, gated.log_odds, factors).attach(small)
     return small
 
 
