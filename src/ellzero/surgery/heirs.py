@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ellzero.errors import SurgeryError
 from ellzero.graph import Layout, Select, Structure, kept_indices
+from ellzero.graph.memory_format import laid_out_like
 
 Slot = tuple[str, int]
 
@@ -52,7 +53,8 @@ class Heir:
         for dim, factor in self.factors.items() if power else ():
             shaped = factor.to(small.device, small.dtype).view(-1, *[1] * (small.dim() - dim - 1))
             small = small / shaped**power
-        return _laid_out_like(value, small)
+        small = laid_out_like(value, small)
+        return small.clone() if small.data_ptr() == value.data_ptr() else small
 
 
 def heirs(before: Mapping[str, nn.Parameter], small: nn.Module, structure: Structure,
@@ -114,10 +116,3 @@ def _reader(names: list[str], module: nn.Module) -> tuple[list[str], nn.Module]:
         assert reader is not None
         return [*names, "reader"], reader
     return names, module
-
-
-def _laid_out_like(value: Tensor, small: Tensor) -> Tensor:
-    """Keep channels_last: selecting makes everything contiguous."""
-    if value.dim() == 4 and value.is_contiguous(memory_format=torch.channels_last) and not value.is_contiguous():
-        return small.contiguous(memory_format=torch.channels_last)
-    return small.clone() if small.data_ptr() == value.data_ptr() else small
