@@ -323,6 +323,33 @@ def test_state_of_an_unknown_power_is_asked_for_only_where_gates_were_folded_in(
     torch.testing.assert_close(found, torch.full_like(found, 1 / half.item() ** 2))
 
 
+def test_a_fused_optimizer_still_works_with_a_gradient_scaler():
+    gated = build()
+    optimizer = torch.optim.Adam(gated.parameters(), fused=True)
+    train(gated, optimizer, batches(1))
+    small = l0.prune(gated)
+    moved = l0.transfer_optimizer(optimizer, small)
+    assert moved._step_supports_amp_scaling
+    train(small, moved, batches(1))
+    assert {int(state["step"]) for state in moved.state.values()} == {2}
+
+
+def test_an_optimizer_whose_state_is_of_all_weights_at_once_is_refused():
+    gated = build()
+    optimizer = torch.optim.LBFGS(gated.parameters(), max_iter=2)
+    images, labels = next(batches(1))
+
+    def closure():
+        optimizer.zero_grad()
+        loss = nn.functional.cross_entropy(gated(images), labels)
+        loss.backward()
+        return loss
+
+    optimizer.step(closure)
+    with pytest.raises(SurgeryError, match=r"LBFGS .*make a new optimizer"):
+        l0.transfer_optimizer(optimizer, l0.prune(gated))
+
+
 def test_a_class_that_cannot_be_copied_is_refused():
     gated = build()
     optimizer = Odd(gated.parameters(), lr=0.1)

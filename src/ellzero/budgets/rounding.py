@@ -44,9 +44,7 @@ def round_widths(costs: Costs, log_odds: Tensor, limits: Sequence[int], widths: 
     levels = search.give_back(search.narrow(search.filling.covering()))
     shape = search.filling.open(levels)
     core = settle(layout, log_odds, shape & first)
-    return Fit(
-        Plan.of(layout, shape), int((first & ~core).sum()), int((shape & ~first).sum()), Plan.of(layout, core)
-    )  # fmt: skip
+    return Fit(Plan.of(layout, shape), int((first & ~core).sum()), int((shape & ~first).sum()), Plan.of(layout, core))
 
 
 class _Search:
@@ -106,9 +104,7 @@ class _Search:
 
     def _refuse(self) -> None:
         smallest = self.costs.exact(self.filling.open(self.filling.least()))
-        for target, full, least, limit in zip(
-            self.costs.targets, self.costs.full, smallest, self.limits, strict=True
-        ):  # fmt: skip
+        for target, full, least, limit in zip(self.costs.targets, self.costs.full, smallest, self.limits, strict=True):
             if least > limit:
                 raise BudgetError(
                     f"with widths that are {self.filling.widths}, {target} can be brought to {least / full:.4%} "

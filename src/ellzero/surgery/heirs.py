@@ -57,8 +57,9 @@ class Heir:
         return small.clone() if small.data_ptr() == value.data_ptr() else small
 
 
-def heirs(before: Mapping[str, nn.Parameter], small: nn.Module, structure: Structure,
-          factors: Mapping[Slot, Tensor]) -> dict[str, Heir]:  # fmt: skip
+def heirs(
+    before: Mapping[str, nn.Parameter], small: nn.Module, structure: Structure, factors: Mapping[Slot, Tensor]
+) -> dict[str, Heir]:
     """Follow every parameter from the gated network to the pruned one.
 
     Args:
@@ -75,8 +76,9 @@ def heirs(before: Mapping[str, nn.Parameter], small: nn.Module, structure: Struc
     return {name: _heir(name, parameter, small, kept, factors) for name, parameter in before.items()}
 
 
-def _heir(name: str, parameter: nn.Parameter, small: nn.Module, kept: Mapping[Slot, Tensor],
-          factors: Mapping[Slot, Tensor]) -> Heir:  # fmt: skip
+def _heir(
+    name: str, parameter: nn.Parameter, small: nn.Module, kept: Mapping[Slot, Tensor], factors: Mapping[Slot, Tensor]
+) -> Heir:
     shape = parameter.shape
     own = {dim: kept[name, dim] for dim in range(len(shape)) if (name, dim) in kept}
     expected = torch.Size(len(own[dim]) if dim in own else size for dim, size in enumerate(shape))
@@ -87,8 +89,11 @@ def _heir(name: str, parameter: nn.Parameter, small: nn.Module, kept: Mapping[Sl
             f"the plan leaves {tuple(expected)} of {name!r}, but in the pruned {type(small).__name__} it {state}; "
             "transfer the optimizer before you change the network that prune(...) returned"
         )
-    folded = {dim: factors[name, dim][index.to(factors[name, dim].device)] for dim, index in own.items()
-              if (name, dim) in factors}  # fmt: skip
+    folded = {
+        dim: factors[name, dim][index.to(factors[name, dim].device)]
+        for dim, index in own.items()
+        if (name, dim) in factors
+    }
     # A gate that only fills a width up is zero: its weights start again at zero, there is no scale to speak of.
     safe = {dim: torch.where(factor == 0, 1.0, factor) for dim, factor in folded.items()}
     cut = {dim: index for dim, index in own.items() if len(index) < shape[dim]}
