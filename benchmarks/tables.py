@@ -24,6 +24,7 @@ def main() -> None:
         "reach": reach,
         "step_time": step_time,
         "surgery": surgery,
+        "latency": latency,
     }
     sources = {"reach": "mnist"}
     for page in PAGES:
@@ -81,6 +82,24 @@ def surgery(found: dict[str, Any]) -> str:
     }
     rows = [[labels[key], *(f"{value:.2f}" for value in found["min_median_max"][key])] for key in labels]
     return markdown(["ResNet-50 size, 25.6 M parameters", "least", "median", "most"], rows)
+
+
+def latency(found: dict[str, Any]) -> str:
+    """How many times faster than the dense network each variant is."""
+    head = ["network", "dense", "zeroed weights", "run-time masks", "pruned", "multiples of 8", "multiply-adds predict"]
+    rows = []
+    for name, variants in found["networks"].items():
+        cells = [spread(variants[key]["faster"]) for key in ("zeroed", "masked", "pruned", "rounded")]
+        macs = {key: variant["macs"] for key, variant in variants.items()}
+        predicted = " and ".join(f"{macs['dense'] / macs[key]:.2f}" for key in ("pruned", "rounded"))
+        rows.append([name, f"{variants['dense']['milliseconds']:.2f} ms", *cells, predicted])
+    return markdown(head, rows)
+
+
+def spread(quartiles: list[float]) -> str:
+    """Median, and the quartiles around it."""
+    low, median, high = quartiles
+    return f"{median:.2f}x ({low:.2f} to {high:.2f})"
 
 
 def grouped(runs: list[dict[str, Any]]) -> list[tuple[tuple[str, float, str], list[dict[str, Any]]]]:

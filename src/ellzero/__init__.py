@@ -19,6 +19,7 @@ __all__ = [
     "save",
     "structure_of",
     "trace",
+    "transfer_optimizer",
 ]
 
 from ellzero.artifacts import load, save
@@ -27,4 +28,4 @@ from ellzero.conformance import Conformance, check_model
 from ellzero.gates import Gated
 from ellzero.graph import Channels, Count, Group, Member, Plan, Structure, count, structure_of, trace
 from ellzero.report import report
-from ellzero.surgery import prune
+from ellzero.surgery import prune, transfer_optimizer

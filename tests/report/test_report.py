@@ -149,7 +149,7 @@ def test_json_holds_the_plain_data(trained):
     found = report(gated, small, budget=budget, error=0.0182)
     plain = json.loads(found.to_json())
     assert plain == found.to_dict()
-    assert plain["schema"] == 1
+    assert plain["schema"] == 2
     assert plain["sizes"][0] == {
         "name": "parameters",
         "before": 243,

@@ -39,6 +39,7 @@ _SCHEMA = {
     "channels": {"groups": [_GROUP], "shapes": {str: [int]}, "work": [_WORK]},
     "plan": {str: [int]},
     "num_shut": int,
+    "num_opened": int,
     "difference": float,
     "tensors": {str: {"dtype": str, "shape": [int]}},
     "rebuilt": {str: str},
@@ -109,6 +110,7 @@ class Description:
             "channels": json.loads(self.structure.channels.to_json()),
             "plan": json.loads(self.structure.plan.to_json()),
             "num_shut": int(self.structure.num_shut),
+            "num_opened": int(self.structure.num_opened),
             "difference": float(self.structure.difference),
             "tensors": {name: {"dtype": one.dtype, "shape": list(one.shape)} for name, one in self.tensors.items()},
             "rebuilt": dict(self.rebuilt),
@@ -130,6 +132,8 @@ class Description:
             ArtifactDamagedError: if it is something else.
         """
         data = parse(content, name)
+        if isinstance(data, dict):  # artifacts of before widths could be rounded do not say
+            data = {"num_opened": 0, **data}
         conform(data, _SCHEMA, name)
         try:
             channels = Channels.from_json(json.dumps(data["channels"]))
@@ -137,7 +141,7 @@ class Description:
         except TraceError as error:
             raise ArtifactDamagedError(f"{name!r} holds no sound plan: {error}; save the network again") from error
         return cls(
-            Structure(channels, plan, data["num_shut"], float(data["difference"])),
+            Structure(channels, plan, data["num_shut"], float(data["difference"]), data["num_opened"]),
             {key: Stored(one["dtype"], tuple(one["shape"])) for key, one in data["tensors"].items()},
             data["rebuilt"],
             data["ties"],

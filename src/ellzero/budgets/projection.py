@@ -1,6 +1,6 @@
 """From gates that are nearly decided to a plan that never exceeds the budget."""
 
-__all__ = ["Fit", "gates_of", "project"]
+__all__ = ["Fit", "gates_of", "over", "project", "slopes"]
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,10 +16,19 @@ from ellzero.graph import Costs, Layout, Plan, settle
 
 @dataclass(frozen=True)
 class Fit:
-    """A plan within the budget, and how many gates that training left open it shuts."""
+    """A plan within the budget.
+
+    Attributes:
+        plan: what is removed.
+        num_shut: gates that training left open and that it shuts.
+        num_opened: gates that training shut and that stay, to fill a width up; they are zero.
+        core: what the gates shut, those that only fill up included; the same as the plan if it is left out.
+    """
 
     plan: Plan
     num_shut: int
+    num_opened: int = 0
+    core: Plan | None = None
 
 
 def gates_of(gated: GatedNetwork, layout: Layout) -> Tensor:
@@ -60,7 +69,7 @@ def project(costs: Costs, log_odds: Tensor, limits: Sequence[int]) -> Fit:
     """
     layout = costs.layout
     is_open = first = settle(layout, log_odds, median(log_odds) > 0)
-    while violated := _violated(costs, is_open, limits):
+    while violated := over(costs, is_open, limits):
         order = _candidates(costs, log_odds, is_open, violated)
 
         def shut(num: int, start: Tensor = is_open, order: Tensor = order) -> Tensor:
@@ -71,7 +80,7 @@ def project(costs: Costs, log_odds: Tensor, limits: Sequence[int]) -> Fit:
         low, high = 0, len(order)
         while low < high:
             middle = (low + high) // 2
-            still = len(_violated(costs, shut(middle), limits)) == len(violated)
+            still = len(over(costs, shut(middle), limits)) == len(violated)
             low, high = (middle + 1, high) if still else (low, middle)
         smaller = shut(low)
         if torch.equal(smaller, is_open):
@@ -80,14 +89,20 @@ def project(costs: Costs, log_odds: Tensor, limits: Sequence[int]) -> Fit:
     return Fit(Plan.of(layout, is_open), int((first & ~is_open).sum()))
 
 
-def _violated(costs: Costs, is_open: Tensor, limits: Sequence[int]) -> list[int]:
+def over(costs: Costs, is_open: Tensor, limits: Sequence[int]) -> list[int]:
+    """The numbers of the targets that are over their limit when exactly these gates are open."""
     return [row for row, (cost, limit) in enumerate(zip(costs.exact(is_open), limits, strict=True)) if cost > limit]
+
+
+def slopes(costs: Costs, log_odds: Tensor, targets: list[int]) -> Tensor:
+    """How much the sum of some expected costs depends on each gate, shape `(gates,)`."""
+    with torch.enable_grad():
+        prob = prob_open(log_odds.clone()).clamp(0.01, 0.99).requires_grad_()
+        (slope,) = torch.autograd.grad(costs.expected(prob)[targets].sum(), prob)
+    return slope
 
 
 def _candidates(costs: Costs, log_odds: Tensor, is_open: Tensor, violated: list[int]) -> Tensor:
     """Open gates that a violated cost depends on, least open first."""
-    with torch.enable_grad():
-        prob = prob_open(log_odds.clone()).clamp(0.01, 0.99).requires_grad_()
-        (slope,) = torch.autograd.grad(costs.expected(prob)[violated].sum(), prob)
-    chosen = (is_open & (slope > 0)).nonzero().squeeze(1)
+    chosen = (is_open & (slopes(costs, log_odds, violated) > 0)).nonzero().squeeze(1)
     return chosen[torch.argsort(log_odds[chosen], stable=True)]

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from ellzero.budgets.projection import Fit, gates_of, project
+from ellzero.budgets.rounding import round_widths
 from ellzero.budgets.steps import StepGuard
 from ellzero.budgets.targets import GatedNetwork
-from ellzero.graph import Costs, Plan, Target
+from ellzero.graph import Costs, Multiples, Plan, Target, Uniform, Widths
 
 
 class Sizer(ABC):
@@ -49,17 +50,28 @@ class Sizer(ABC):
         """The share of each target that a network cut to this plan has."""
         return self.costs.real(plan.open_gates(self.gated.layout))
 
-    def fit(self, gated: GatedNetwork | None = None) -> Fit:
+    def fit(self, gated: GatedNetwork | None = None, *, multiple_of: Multiples = 1, uniform: Uniform = False) -> Fit:
         """The plan of the gates' medians; if it is over a limit, the least open gates are shut until it fits.
+
+        Widths that are asked for are rounded up, where the limits allow it: gates that only fill up are zero and change
+        nothing. Otherwise they are rounded down, where the gates are least open.
 
         Args:
             gated: a copy of the gated network (an average of its weights, say), if not the network itself.
+            multiple_of: widths are multiples of it, or the full size; a mapping from patterns of group names to numbers
+                rounds only these.
+            uniform: groups of equal size whose names differ in the numbers of layers only get the same width; patterns
+                of group names choose among them.
 
         Raises:
-            BudgetError: if that network is gated in another way.
+            BudgetError: if that network is gated in another way, or widths of this kind are over a limit.
+            ValueError: if a pattern fits no group, or a multiple is not a positive whole number.
         """
         log_odds = gates_of(self.gated if gated is None else gated, self.gated.layout)
-        return project(self.costs, log_odds, self.limits)
+        widths = Widths.of(self.gated.layout, multiple_of, uniform)
+        if widths.is_free:
+            return project(self.costs, log_odds, self.limits)
+        return round_widths(self.costs, log_odds, self.limits, widths)
 
     def _expected(self) -> Tensor:
         return self.costs.expected(self.gated.prob_open())

@@ -6,15 +6,19 @@ __all__ = [
     "Costs",
     "Count",
     "Example",
+    "Filling",
     "Group",
     "Layout",
     "Member",
+    "Multiples",
     "NoChannels",
     "OnlyBias",
     "Plan",
     "Select",
     "Structure",
     "Target",
+    "Uniform",
+    "Widths",
     "Work",
     "arguments",
     "check_fit",
@@ -36,6 +40,7 @@ from ellzero.graph.channels import Channels, Group, Member, Work
 from ellzero.graph.cost import KINDS, Costs, Target
 from ellzero.graph.count import Count, count
 from ellzero.graph.cut import cut, kept_indices
+from ellzero.graph.fill import Filling
 from ellzero.graph.fit import check_fit
 from ellzero.graph.layout import Layout, settle
 from ellzero.graph.modules import NoChannels, OnlyBias, Select
@@ -46,3 +51,4 @@ from ellzero.graph.shadow import Example, arguments, forward
 from ellzero.graph.structure import Structure, structure_of
 from ellzero.graph.trace import trace
 from ellzero.graph.where import place_of
+from ellzero.graph.widths import Multiples, Uniform, Widths

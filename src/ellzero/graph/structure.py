@@ -22,12 +22,14 @@ class Structure:
         plan: what was removed.
         num_shut: gates that training had left open and that were shut to keep the budget.
         difference: the largest difference of outputs between the gated and the cut network on the example.
+        num_opened: gates that training had shut and that only fill a width up; they read zeros.
     """
 
     channels: Channels
     plan: Plan
     num_shut: int = 0
     difference: float = 0.0
+    num_opened: int = 0
 
 
 def structure_of(model: nn.Module) -> Structure:

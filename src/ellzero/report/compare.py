@@ -11,6 +11,7 @@ from ellzero.distributions import median
 from ellzero.errors import BudgetError, SurgeryError
 from ellzero.gates import Gated
 from ellzero.graph import Channels, Costs, Example, Plan, Select, Structure, Target, count, structure_of
+from ellzero.report.latency import Latency, measure
 from ellzero.report.order import in_network_order
 from ellzero.report.records import Kept, Promise, Report, Size, Width
 from ellzero.surgery.verify import like
@@ -23,6 +24,7 @@ def report(
     example: Example = None,
     error: float | None = None,
     budget: Budget | None = None,
+    latency: bool = False,
 ) -> Report:
     """Say what pruning delivered: sizes, widths, what was kept and why, and whether the budget was kept.
 
@@ -34,6 +36,8 @@ def report(
         example: what multiply-adds are counted on, if not what the network was traced with.
         error: of the pruned network, to be shown; any finite number.
         budget: whose targets are held against what was delivered.
+        latency: whether to measure, on this machine as it is now, how long a forward pass on the example takes before
+            and after; a second or more. Set the threads beforehand: `torch.set_num_threads(1)`.
 
     Returns:
         The report.
@@ -72,9 +76,11 @@ def report(
     structure = _checked(gated, small, budget, error)
     channels = structure.channels
     median_gates = median(gated.log_odds.detach())
+    example = gated.example if example is None else example
+    sizes = _sizes(gated, small, structure.plan, example)
     return Report(
         network=type(small).__name__,
-        sizes=_sizes(gated, small, structure.plan, gated.example if example is None else example),
+        sizes=sizes,
         targets=_targets(gated, structure.plan, budget) if budget else (),
         groups=_widths(gated, structure),
         kept=tuple(Kept(group.name, group.size, group.reason) for group in channels.kept),
@@ -84,6 +90,8 @@ def report(
         num_indices=sum(len(module.indices) for module in small.modules() if isinstance(module, Select)),
         difference=structure.difference,
         error=error,
+        num_opened=structure.num_opened,
+        latency=_latency(gated, small, sizes[1], example) if latency else None,
     )
 
 
@@ -117,6 +125,11 @@ def _sizes(gated: Gated, small: nn.Module, plan: Plan, example: Example) -> tupl
         Size(name, whole, expected[kind] * whole if kind in expected else None, rest)
         for name, kind, whole, rest in counted
     )
+
+
+def _latency(gated: Gated, small: nn.Module, macs: Size, example: Example) -> Latency:
+    bare = gated.bare()
+    return measure(bare, small, like(example, bare), predicted=1 / macs.share if macs.share else None)
 
 
 def _expected_shares(gated: Gated) -> dict[str, float]:

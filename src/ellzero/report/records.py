@@ -6,9 +6,10 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from ellzero.report.latency import Latency
 from ellzero.report.table import number, percent, table
 
-SCHEMA = 1
+SCHEMA = 2
 """Version of `Report.to_dict`; it changes when a name or a meaning does."""
 
 
@@ -89,6 +90,8 @@ class Report:
         num_indices: indices of kept inputs and positions; they are stored beside the parameters.
         difference: the largest difference of outputs between the gated and the pruned network on the example.
         error: of the pruned network, if it was given.
+        num_opened: gates that training had shut and that only fill a width up; they read zeros.
+        latency: before and after, if it was asked for.
     """
 
     network: str
@@ -102,6 +105,8 @@ class Report:
     num_indices: int
     difference: float
     error: float | None
+    num_opened: int = 0
+    latency: Latency | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain data: dictionaries, lists, strings and numbers, with the version of the schema."""
@@ -113,7 +118,7 @@ class Report:
         return json.dumps(self.to_dict(), indent=1, allow_nan=False)
 
     def __str__(self) -> str:
-        parts = [self._sizes(), self._targets(), self._groups(), self._kept(), self._notes()]
+        parts = [self._sizes(), self._targets(), self._groups(), self._kept(), self._latency(), self._notes()]
         return "\n\n".join(part for part in parts if part)
 
     def _sizes(self) -> str:
@@ -168,10 +173,27 @@ class Report:
             rows.append((_names(alike), number(sum(group.size for group in alike)), reason))
         return table(rows, last_left=True) if self.kept else ""
 
+    def _latency(self) -> str:
+        if self.latency is None:
+            return ""
+        found = self.latency
+        spreads = (("before, ms", found.before), ("after, ms", found.after), ("times faster", found.measured))
+        head = [("forward pass", "quartile", "median", "quartile", "multiply-adds predict")]
+        predicted = "" if found.predicted is None else f"{found.predicted:.2f}"
+        rows = [
+            (name, f"{spread.low:.3g}", f"{spread.median:.3g}", f"{spread.high:.3g}", last)
+            for (name, spread), last in zip(spreads, ("", "", predicted), strict=True)
+        ]
+        threads = f", {found.threads} threads" if found.threads > 1 else ", 1 thread" if found.device == "cpu" else ""
+        return f"{table(head + rows)}\n(on {found.device}{threads}, {found.rounds} measurements of each in turns)"
+
     def _notes(self) -> str:
         notes = [
             f"{percent(self.undecided)} of {number(self.num_gates)} gates are undecided: median between 0 and 1",
             f"{number(self.num_shut)} open gates were shut to keep the budget" if self.num_shut else "",
+            f"{number(self.num_opened)} gates that training had shut stay as zeros, to fill widths up"
+            if self.num_opened
+            else "",
             f"{number(self.num_indices)} indices of what is read are stored beside the parameters"
             if self.num_indices
             else "",

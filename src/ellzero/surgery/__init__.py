@@ -1,7 +1,8 @@
-"""Surgery: fold, cut, verify."""
+"""Surgery: fold, cut, verify, and carry the optimizer along."""
 
-__all__ = ["compare", "evaluating", "precisions", "prune"]
+__all__ = ["compare", "evaluating", "precisions", "prune", "transfer_optimizer"]
 
 from ellzero.surgery.precision import precisions
 from ellzero.surgery.prune import prune
+from ellzero.surgery.transfer import transfer_optimizer
 from ellzero.surgery.verify import compare, evaluating
