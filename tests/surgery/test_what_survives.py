@@ -180,3 +180,20 @@ def test_a_parametrization_stays_on_one_tensor_of_a_layer_whose_other_tensor_had
     assert small[2].weight.shape == (3, 3)
     torch.testing.assert_close(small[2].bias, 2 * small[2].parametrizations.bias.original)
     assert parametrize.is_parametrized(gated.model[2], "weight")
+
+
+@pytest.mark.parametrize("dims", [2, 3])
+def test_weights_whose_channels_lie_last_in_memory_stay_so(dims):
+    convolution, last = (nn.Conv2d, torch.channels_last) if dims == 2 else (nn.Conv3d, torch.channels_last_3d)
+    network = nn.Sequential(convolution(3, 6, 3, padding=1), nn.ReLU(), convolution(6, 4, 3, padding=1))
+    network.to(memory_format=last)
+    small = l0.prune(l0.Gated(network, torch.zeros(1, 3, *[5] * dims)), plan=l0.Plan({"0": (1,)}))
+    assert small[0].weight.shape[0] == small[2].weight.shape[1] == 5
+    assert all(layer.weight.is_contiguous(memory_format=last) for layer in (small[0], small[2]))
+    assert not any(layer.weight.is_contiguous() for layer in (small[0], small[2]))
+
+
+def test_marks_on_parameters_survive():
+    network = Network()
+    network.stem.weight._no_weight_decay = True
+    assert cut(network).stem.weight._no_weight_decay is True

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ellzero.errors import SurgeryError
 from ellzero.graph.layout import Layout
+from ellzero.graph.memory_format import laid_out_like
 from ellzero.graph.modules import Convolution, NoChannels, OnlyBias, Select
 
 Slot = tuple[str, int]
@@ -53,7 +54,7 @@ def cut(
     memo: dict[int, Any] = {}
     for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
         small = _shrink(name, tensor.detach(), kept, factors or {})
-        memo[id(tensor)] = nn.Parameter(small, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else small
+        memo[id(tensor)] = _as_parameter(small, tensor) if isinstance(tensor, nn.Parameter) else small
     small_model: nn.Module = copy.deepcopy(model, memo)
     _correct_attributes(small_model, layout, is_open)
     for module in list(small_model.modules()):
@@ -64,6 +65,15 @@ def cut(
     for slot in sorted(read):
         small_model = _select(small_model, layout, slot, is_open)
     return small_model
+
+
+def _as_parameter(small: Tensor, before: nn.Parameter) -> nn.Parameter:
+    """With the marks that users and optimizers put on parameters, such as `_no_weight_decay`."""
+    parameter = nn.Parameter(small, before.requires_grad)
+    for name, mark in vars(before).items():
+        if isinstance(mark, (bool, int, float, str)) and name not in vars(parameter):
+            setattr(parameter, name, mark)
+    return parameter
 
 
 def _shrink(name: str, tensor: Tensor, kept: Mapping[Slot, Tensor], factors: Mapping[Slot, Tensor]) -> Tensor:
@@ -78,7 +88,7 @@ def _shrink(name: str, tensor: Tensor, kept: Mapping[Slot, Tensor], factors: Map
         if (name, dim) in factors:
             factor = factors[name, dim].to(tensor.device, tensor.dtype)[index]
             tensor = tensor * factor.view(-1, *[1] * (tensor.dim() - dim - 1))
-    return tensor.clone() if tensor is original else tensor
+    return tensor.clone() if tensor is original else laid_out_like(original, tensor)
 
 
 def _check_sizes(model: nn.Module, layout: Layout) -> None:
