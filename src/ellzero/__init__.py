@@ -12,6 +12,7 @@ __all__ = [
     "Structure",
     "count",
     "load",
+    "make_plan",
     "prune",
     "report",
     "save",
@@ -20,7 +21,7 @@ __all__ = [
 ]
 
 from ellzero.artifacts import load, save
-from ellzero.budgets import Budget, Penalty
+from ellzero.budgets import Budget, Penalty, make_plan
 from ellzero.gates import Gated
 from ellzero.graph import Channels, Count, Group, Member, Plan, Structure, count, structure_of, trace
 from ellzero.report import report
