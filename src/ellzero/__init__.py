@@ -11,6 +11,8 @@ __all__ = [
     "Plan",
     "Structure",
     "count",
+    "cut_checkpoint",
+    "cut_module",
     "load",
     "make_plan",
     "prune",
@@ -20,9 +22,9 @@ __all__ = [
     "trace",
 ]
 
-from ellzero.artifacts import load, save
+from ellzero.artifacts import cut_checkpoint, load, save
 from ellzero.budgets import Budget, Penalty, make_plan
 from ellzero.gates import Gated
-from ellzero.graph import Channels, Count, Group, Member, Plan, Structure, count, structure_of, trace
+from ellzero.graph import Channels, Count, Group, Member, Plan, Structure, count, cut_module, structure_of, trace
 from ellzero.report import report
 from ellzero.surgery import prune

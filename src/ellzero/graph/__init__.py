@@ -19,6 +19,7 @@ __all__ = [
     "check_fit",
     "count",
     "cut",
+    "cut_module",
     "forward",
     "kept_indices",
     "settle",
@@ -27,6 +28,7 @@ __all__ = [
     "trace",
 ]
 
+from ellzero.graph.blank import cut_module
 from ellzero.graph.channels import Channels, Group, Member, Work
 from ellzero.graph.cost import KINDS, Costs, Target
 from ellzero.graph.count import Count, count
