@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 ROOT = Path(__file__).parent.parent
-PAGES = ("README.md", "docs/index.md", "docs/quickstart.md")
+PAGES = ("README.md", "docs/index.md", "docs/quickstart.md", "docs/large.md", "docs/extending.md")
 
 
 def build():
@@ -36,7 +36,7 @@ def test_the_examples_of_a_page_run_in_order(page, tmp_path, monkeypatch, capsys
     assert isinstance(names["small"], nn.Module)
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/index.md", "docs/quickstart.md", "docs/concepts.md"])
+@pytest.mark.parametrize("page", [*PAGES, "docs/concepts.md"])
 def test_every_local_link_of_a_page_leads_somewhere(page):
     text = (ROOT / page).read_text(encoding="utf-8")
     for target in re.findall(r"\]\(([^)#:]+)\)", text):
