@@ -24,6 +24,7 @@ def main() -> None:
         "reach": reach,
         "step_time": step_time,
         "surgery": surgery,
+        "planning": planning,
     }
     sources = {"reach": "mnist"}
     for page in PAGES:
@@ -81,6 +82,18 @@ def surgery(found: dict[str, Any]) -> str:
     }
     rows = [[labels[key], *(f"{value:.2f}" for value in found["min_median_max"][key])] for key in labels]
     return markdown(["ResNet-50 size, 25.6 M parameters", "least", "median", "most"], rows)
+
+
+def planning(found: dict[str, Any]) -> str:
+    """Tracing and planning without weights."""
+    head = ["layers", "width", "parameters", "kept", "tracing", "planning", "peak memory", "of it before tracing"]
+    rows = [
+        [str(case["layers"]), f"{case['width']:,}", f"{case['params'] / 1e9:.2f} billion",
+         f"{case['params_kept'] / case['params']:.2%}", f"{case['trace_seconds']:.1f} s",
+         f"{case['plan_seconds']:.2f} s", f"{case['peak_mb']:.0f} MB", f"{case['before_mb']:.0f} MB"]
+        for case in found["cases"]
+    ]  # fmt: skip
+    return markdown(head, rows)
 
 
 def grouped(runs: list[dict[str, Any]]) -> list[tuple[tuple[str, float, str], list[dict[str, Any]]]]:
