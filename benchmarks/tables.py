@@ -25,6 +25,7 @@ def main() -> None:
         "step_time": step_time,
         "surgery": surgery,
         "latency": latency,
+        "planning": planning,
     }
     sources = {"reach": "mnist"}
     for page in PAGES:
@@ -100,6 +101,17 @@ def spread(quartiles: list[float]) -> str:
     """Median, and the quartiles around it."""
     low, median, high = quartiles
     return f"{median:.2f}x ({low:.2f} to {high:.2f})"
+
+
+def planning(found: dict[str, Any]) -> str:
+    """Tracing and planning without weights."""
+    head = ["layers", "width", "parameters", "kept", "tracing", "planning", "peak memory", "of it before tracing"]
+    rows = [
+        [str(case["layers"]), f"{case['width']:,}", f"{case['params'] / 1e9:.2f} billion",
+         f"{case['params_kept'] / case['params']:.2%}", f"{case['trace_seconds']:.1f} s",
+         f"{case['plan_seconds']:.2f} s", f"{case['peak_mb']:.0f} MB", f"{case['before_mb']:.0f} MB"]
+        for case in found["cases"]
+    ]  # fmt: skip
 
 
 def grouped(runs: list[dict[str, Any]]) -> list[tuple[tuple[str, float, str], list[dict[str, Any]]]]:

@@ -8,7 +8,14 @@ import torch
 from torch import nn
 
 ROOT = Path(__file__).parent.parent
-PAGES = ("README.md", "docs/index.md", "docs/quickstart.md", "docs/check.md")
+PAGES = (
+    "README.md",
+    "docs/index.md",
+    "docs/quickstart.md",
+    "docs/check.md",
+    "docs/large.md",
+    "docs/extending.md",
+)
 
 
 def build():

@@ -13,7 +13,10 @@ __all__ = [
     "Structure",
     "check_model",
     "count",
+    "cut_checkpoint",
+    "cut_module",
     "load",
+    "make_plan",
     "prune",
     "report",
     "save",
@@ -22,10 +25,10 @@ __all__ = [
     "transfer_optimizer",
 ]
 
-from ellzero.artifacts import load, save
-from ellzero.budgets import Budget, Penalty
+from ellzero.artifacts import cut_checkpoint, load, save
+from ellzero.budgets import Budget, Penalty, make_plan
 from ellzero.conformance import Conformance, check_model
 from ellzero.gates import Gated
-from ellzero.graph import Channels, Count, Group, Member, Plan, Structure, count, structure_of, trace
+from ellzero.graph import Channels, Count, Group, Member, Plan, Structure, count, cut_module, structure_of, trace
 from ellzero.report import report
 from ellzero.surgery import prune, transfer_optimizer

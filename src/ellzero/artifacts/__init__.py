@@ -8,10 +8,12 @@ __all__ = [
     "ArtifactUnsafeError",
     "ArtifactUnsavedError",
     "ArtifactVersionError",
+    "cut_checkpoint",
     "load",
     "save",
 ]
 
+from ellzero.artifacts.checkpoint import cut_checkpoint
 from ellzero.artifacts.errors import (
     ArtifactDamagedError,
     ArtifactExistsError,

@@ -32,11 +32,13 @@ _GROUP = {
     "removable": bool,
     "parent": str,
     "parent_index": _INDEX,
+    "attributes": [{"module": str, "name": str, "multiple": int}],
 }
+_NORM = {"module": str, "centred": bool, "tensor": str, "dim": int}
 _WORK = {"module": str, "tensor": (str, None), "count": int, "rows": [[(str, int)]]}
 _SCALAR = (str, bool, int, float, None)
 _SCHEMA = {
-    "channels": {"groups": [_GROUP], "shapes": {str: [int]}, "work": [_WORK]},
+    "channels": {"groups": [_GROUP], "shapes": {str: [int]}, "work": [_WORK], "norms": [_NORM]},
     "plan": {str: [int]},
     "num_shut": int,
     "num_opened": int,

@@ -1,6 +1,6 @@
-"""Write a folder as a whole or not at all, and find it again after a crash in between."""
+"""Write a folder or a file as a whole or not at all, and find a folder again after a crash in between."""
 
-__all__ = ["locate", "written_whole"]
+__all__ = ["locate", "written_file", "written_whole"]
 
 import os
 import secrets
@@ -58,6 +58,39 @@ def written_whole(folder: Path, names: frozenset[str], *, overwrite: bool) -> It
         ) from error
 
 
+@contextmanager
+def written_file(path: Path, *, overwrite: bool) -> Iterator[Path]:
+    """Within it a temporary file can be written; afterwards it stands in the place of the old one.
+
+    Args:
+        path: where to write; a link to a file is followed.
+        overwrite: whether a file that is there may be replaced.
+
+    Raises:
+        ArtifactExistsError: if something is there that may not be replaced.
+        ArtifactUnsavedError: if the disk does not take it; the old file stays and the temporary one is removed.
+    """
+    try:
+        path = path.resolve()
+        if path.exists() and (path.is_dir() or not overwrite):
+            advice = "choose another name" if path.is_dir() else "choose another name or replace it with overwrite=True"
+            raise ArtifactExistsError(f"{str(path)!r} is there already, expected nothing; {advice}")
+        temporary = _temporary(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield temporary
+            _sync(temporary)
+            os.replace(temporary, path)
+            _sync(path.parent)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise ArtifactUnsavedError(
+            f"{str(path)!r} could not be written ({error}), what was there before is untouched; make room or choose "
+            "another place"
+        ) from error
+
+
 def locate(folder: Path) -> Path:
     """The folder, or the one set aside when a crash came between taking the old away and putting the new there.
 
@@ -88,7 +121,7 @@ def _check_free(folder: Path, names: frozenset[str], overwrite: bool) -> None:
         )
     if found and not overwrite:
         raise ArtifactExistsError(
-            f"{str(folder)!r} holds an artifact already; choose another folder or replace it: save(..., overwrite=True)"
+            f"{str(folder)!r} holds an artifact already; choose another folder or replace it with overwrite=True"
         )
 
 

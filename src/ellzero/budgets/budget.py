@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ellzero.budgets.controller import CONTROLLERS
 from ellzero.budgets.feasibility import check_reachable, simulate
+from ellzero.budgets.projection import limits_of
 from ellzero.budgets.sizer import Sizer
 from ellzero.budgets.targets import Amounts, GatedNetwork, parse
 from ellzero.errors import nearest
@@ -84,7 +85,7 @@ class Budget(Sizer):
     @property
     def limits(self) -> list[int]:
         """The largest size of each target that may be delivered."""
-        return [math.floor(share * full + 1e-9) for share, full in zip(self.goals, self.costs.full, strict=True)]
+        return limits_of(self.costs, self.goals)
 
     def penalty(self) -> Tensor:
         """What to add to the loss: the sum of multiplier times violation; a scalar, differentiable in the gates.

@@ -1,7 +1,8 @@
 """From gates that are nearly decided to a plan that never exceeds the budget."""
 
-__all__ = ["Fit", "gates_of", "over", "project", "slopes"]
+__all__ = ["Fit", "gates_of", "limits_of", "over", "project", "shut_lowest", "slopes"]
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ellzero.budgets.targets import GatedNetwork
-from ellzero.distributions import median, prob_open
+from ellzero.distributions import median
 from ellzero.errors import BudgetError, NonFiniteError
 from ellzero.graph import Costs, Layout, Plan, settle
 
@@ -53,11 +54,20 @@ def gates_of(gated: GatedNetwork, layout: Layout) -> Tensor:
     return log_odds
 
 
+def limits_of(costs: Costs, shares: Sequence[float]) -> list[int]:
+    """The largest exact cost that each target allows.
+
+    Args:
+        costs: what is limited.
+        shares: of the full cost, one for each target.
+    """
+    return [math.floor(share * full + 1e-9) for share, full in zip(shares, costs.full, strict=True)]
+
+
 def project(costs: Costs, log_odds: Tensor, limits: Sequence[int]) -> Fit:
     """Shut the least open gates until every cost is within its limit.
 
-    Gates that do not touch a violated cost are left alone. Closing more never costs more, so the number of gates to
-    shut until the first of the violated costs is within its limit is found by bisection; then the others follow.
+    Gates that do not touch a violated cost are left alone.
 
     Args:
         costs: what is limited.
@@ -67,17 +77,42 @@ def project(costs: Costs, log_odds: Tensor, limits: Sequence[int]) -> Fit:
     Raises:
         BudgetError: if even the smallest network is over a limit.
     """
-    layout = costs.layout
-    is_open = first = settle(layout, log_odds, median(log_odds) > 0)
+    first = settle(costs.layout, log_odds, median(log_odds) > 0)
+    is_open = shut_lowest(costs, log_odds, first, limits)
+    return Fit(Plan.of(costs.layout, is_open), int((first & ~is_open).sum()))
+
+
+def shut_lowest(
+    costs: Costs, scores: Tensor, is_open: Tensor, limits: Sequence[int], *, ties_together: bool = False
+) -> Tensor:
+    """Shut the gates of lowest score, of those that touch a violated cost, until every cost is within its limit.
+
+    Closing more never costs more, so the number of gates to shut until the first of the violated costs is within its
+    limit is found by bisection; then the others follow.
+
+    Args:
+        costs: what is limited.
+        scores: larger means more worth keeping, on the CPU, shape `(gates,)`.
+        is_open: a settled set of open gates, bool, shape `(gates,)`.
+        limits: the largest allowed exact cost of each target.
+        ties_together: whether gates of the same score are shut together or not at all.
+
+    Returns:
+        A settled set of open gates, bool, shape `(gates,)`.
+
+    Raises:
+        BudgetError: if even the smallest network is over a limit.
+    """
     while violated := over(costs, is_open, limits):
-        order = _candidates(costs, log_odds, is_open, violated)
+        order = _candidates(costs, scores, is_open, violated)
+        ends = _ends(scores[order], ties_together)
 
-        def shut(num: int, start: Tensor = is_open, order: Tensor = order) -> Tensor:
+        def shut(step: int, start: Tensor = is_open, order: Tensor = order, ends: Tensor = ends) -> Tensor:
             closed = start.clone()
-            closed[order[:num]] = False
-            return settle(layout, log_odds, closed)
+            closed[order[: ends[step]]] = False
+            return settle(costs.layout, scores, closed)
 
-        low, high = 0, len(order)
+        low, high = 0, len(ends) - 1
         while low < high:
             middle = (low + high) // 2
             still = len(over(costs, shut(middle), limits)) == len(violated)
@@ -86,7 +121,7 @@ def project(costs: Costs, log_odds: Tensor, limits: Sequence[int]) -> Fit:
         if torch.equal(smaller, is_open):
             raise BudgetError("no gate can be shut any more and the network is still over the budget")
         is_open = smaller
-    return Fit(Plan.of(layout, is_open), int((first & ~is_open).sum()))
+    return is_open
 
 
 def over(costs: Costs, is_open: Tensor, limits: Sequence[int]) -> list[int]:
@@ -94,15 +129,24 @@ def over(costs: Costs, is_open: Tensor, limits: Sequence[int]) -> list[int]:
     return [row for row, (cost, limit) in enumerate(zip(costs.exact(is_open), limits, strict=True)) if cost > limit]
 
 
-def slopes(costs: Costs, log_odds: Tensor, targets: list[int]) -> Tensor:
-    """How much the sum of some expected costs depends on each gate, shape `(gates,)`."""
+def slopes(costs: Costs, targets: list[int]) -> Tensor:
+    """How much the sum of some expected costs depends on each gate when all are half open, shape `(gates,)`."""
     with torch.enable_grad():
-        prob = prob_open(log_odds.clone()).clamp(0.01, 0.99).requires_grad_()
+        prob = torch.full((costs.layout.num_gates,), 0.5, requires_grad=True)
         (slope,) = torch.autograd.grad(costs.expected(prob)[targets].sum(), prob)
     return slope
 
 
-def _candidates(costs: Costs, log_odds: Tensor, is_open: Tensor, violated: list[int]) -> Tensor:
-    """Open gates that a violated cost depends on, least open first."""
-    chosen = (is_open & (slopes(costs, log_odds, violated) > 0)).nonzero().squeeze(1)
-    return chosen[torch.argsort(log_odds[chosen], stable=True)]
+def _candidates(costs: Costs, scores: Tensor, is_open: Tensor, violated: list[int]) -> Tensor:
+    """Open gates that a violated cost depends on, lowest score first."""
+    chosen = (is_open & (slopes(costs, violated) > 0)).nonzero().squeeze(1)
+    return chosen[torch.argsort(scores[chosen], stable=True)]
+
+
+def _ends(scores: Tensor, ties_together: bool) -> Tensor:
+    """How many of these gates, in ascending order, may be shut: any number, or only all of the same score."""
+    ends = torch.arange(len(scores) + 1)
+    if not ties_together or not len(scores):
+        return ends
+    is_last = torch.cat([scores[1:] != scores[:-1], torch.ones(1, dtype=torch.bool)])
+    return torch.cat([ends[:1], ends[1:][is_last]])

@@ -88,7 +88,7 @@ class _Search:
 
     def _steps(self, levels: Sequence[int], violated: list[int] | None) -> list[_Step]:
         """All steps down from these widths that touch a violated cost, the least probable first."""
-        matters = slopes(self.costs, self.log_odds, violated) > 0 if violated is not None else None
+        matters = slopes(self.costs, violated) > 0 if violated is not None else None
         steps = []
         for number, bundle in enumerate(self.filling.widths.bundles):
             orders = [self.filling.order[group] for group in bundle]

@@ -24,6 +24,7 @@ __all__ = [
     "check_fit",
     "count",
     "cut",
+    "cut_module",
     "forward",
     "gated_norms",
     "kept_indices",
@@ -36,6 +37,7 @@ __all__ = [
     "trace",
 ]
 
+from ellzero.graph.blank import cut_module
 from ellzero.graph.channels import Channels, Group, Member, Work
 from ellzero.graph.cost import KINDS, Costs, Target
 from ellzero.graph.count import Count, count

@@ -135,11 +135,16 @@ def _correct(module: nn.Module) -> nn.Module | None:
 
 def _correct_attributes(model: nn.Module, layout: Layout, is_open: Tensor) -> None:
     """Numbers that go down with the width of a group."""
+    modules = dict(model.named_modules())
     for group, place in layout.slices():
-        for attribute in group.attributes:
-            setattr(
-                model.get_submodule(attribute.module), attribute.name, attribute.multiple * int(is_open[place].sum())
-            )
+        for one in group.attributes:
+            module = modules.get(one.module)
+            if type(vars(module).get(one.name) if module is not None else None) is not int:
+                raise SurgeryError(
+                    f"group {group.name!r} sets the number {one.name!r} of {one.module!r}, which the network does not "
+                    "have; is it the same architecture?"
+                )
+            setattr(module, one.name, one.multiple * int(is_open[place].sum()))
 
 
 def _correct_convolution(module: Convolution) -> nn.Module | None:

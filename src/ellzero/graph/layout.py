@@ -2,7 +2,7 @@
 
 __all__ = ["Layout", "settle"]
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ellzero.errors import TraceError
-from ellzero.graph.channels import Channels, Group
+from ellzero.graph.channels import Channels, Group, Index
 
 
 @dataclass(frozen=True)
@@ -90,22 +90,20 @@ class Layout:
             return values
         return values * torch.cat([values, values.new_ones(1)]).index_select(0, self.on(values.device).parent)
 
-    def gates_of_slots(self) -> dict[tuple[str, int], Tensor]:
+    def gates_of_slots(self) -> Mapping[tuple[str, int], Tensor]:
         """For each stored dimension the gate in front of each index, or `gates` where it is always open."""
+        return self._gates_of_slots
+
+    @cached_property
+    def _gates_of_slots(self) -> Mapping[tuple[str, int], Tensor]:
         found: dict[tuple[str, int], np.ndarray] = {}
+        sizes = self._sizes_of_slots()
         of_positions = {
             (member.tensor, member.dim)
             for group in self.channels.gated
             for member in group.members
             if group.kind == "positions"
         }
-        sizes = {(m.tensor, m.dim): 0 for group in self.channels.groups for m in group.members}
-        for group in self.channels.groups:
-            for member in group.members:
-                slot = (member.tensor, member.dim)
-                top = max(member.index) + 1
-                known = self.channels.shapes.get(member.tensor)
-                sizes[slot] = max(sizes[slot], known[member.dim] if known else top)
         for group, place in self.slices():
             for member in group.members:
                 slot = (member.tensor, member.dim)
@@ -113,8 +111,18 @@ class Layout:
                     continue
                 gates = found.setdefault(slot, np.full(sizes[slot], self.num_gates))
                 multiple = len(member.index) // group.size
-                gates[np.asarray(member.index)] = np.repeat(np.arange(place.start, place.stop), multiple)
+                gates[_where(member.index)] = np.repeat(np.arange(place.start, place.stop), multiple)
         return {slot: torch.from_numpy(gates) for slot, gates in found.items()}
+
+    def _sizes_of_slots(self) -> dict[tuple[str, int], int]:
+        """The width of each stored dimension of a group; of tensors without a known shape, up to the last index."""
+        sizes: dict[tuple[str, int], int] = {}
+        for group in self.channels.groups:
+            for member in group.members:
+                known = self.channels.shapes.get(member.tensor)
+                width = known[member.dim] if known else _last(member.index) + 1
+                sizes[member.tensor, member.dim] = max(sizes.get((member.tensor, member.dim), 0), width)
+        return sizes
 
 
 def settle(layout: Layout, scores: Tensor, is_open: Tensor) -> Tensor:
@@ -154,6 +162,18 @@ def _best(group: Tensor, must_stay: Tensor, scores: Tensor, is_open: Tensor, can
     first = torch.full((num,), len(group), device=scores.device)
     first = first.scatter_reduce(0, group, torch.where(is_top, order, len(group)), "amin")
     return is_top & (order == first[group])
+
+
+def _where(index: Index) -> slice | np.ndarray:
+    """Positions as numpy takes them; a range that goes up is not written out."""
+    if isinstance(index, range) and index.step > 0:
+        return slice(index.start, index.stop, index.step)
+    return np.asarray(index)
+
+
+def _last(index: Index) -> int:
+    """The largest position."""
+    return max(index[0], index[-1]) if isinstance(index, range) else max(index)
 
 
 def _offsets(groups: tuple[Group, ...]) -> list[int]:

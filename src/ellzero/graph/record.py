@@ -4,6 +4,7 @@ __all__ = ["Call", "Recording", "Value", "record"]
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from torch import Tensor, nn
@@ -35,15 +36,15 @@ class Call:
     results: Any
     module: str
 
-    @property
-    def sources(self) -> list[Value]:
+    @cached_property
+    def sources(self) -> tuple[Value, ...]:
         """All tensors it reads."""
-        return values_in((self.args, self.kwargs))
+        return tuple(values_in((self.args, self.kwargs)))
 
-    @property
-    def targets(self) -> list[Value]:
+    @cached_property
+    def targets(self) -> tuple[Value, ...]:
         """All tensors it returns."""
-        return values_in(self.results)
+        return tuple(values_in(self.results))
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import (
     DataDependentOutputException,
     DynamicOutputShapeException,
+    FakeTensor,
     FakeTensorMode,
     UnsupportedFakeTensorException,
 )
@@ -69,18 +70,37 @@ def _fresh(leaf: object) -> object:
     return leaf.detach().clone().requires_grad_(leaf.requires_grad) if isinstance(leaf, Tensor) else leaf
 
 
+def _fake(tensor: Tensor, mode: FakeTensorMode) -> Tensor:
+    """A tensor of shape only; one on the meta device becomes one on the CPU, where forward passes make their own."""
+    if not (tensor.is_meta or isinstance(tensor, FakeTensor)):
+        return mode.from_tensor(tensor)
+    device = torch.device("cpu") if tensor.is_meta else tensor.device
+    with mode:
+        return torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device=device)
+
+
 def _shadow(model: nn.Module, mode: FakeTensorMode) -> nn.Module:
     """Copy a network without its numbers: same modules, same ties, parameters and buffers of shape only."""
     memo: dict[int, Any] = {}
     for tensor in [*model.parameters(), *model.buffers()]:
-        fake = mode.from_tensor(tensor.detach())
+        fake = _fake(tensor.detach(), mode)
         memo[id(tensor)] = nn.Parameter(fake, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else fake
+    for tensor in [value for module in model.modules() for value in vars(module).values()]:
+        if isinstance(tensor, Tensor) and tensor.is_meta:  # neither parameter nor buffer
+            memo[id(tensor)] = _fake(tensor, mode)
     try:
         return copy.deepcopy(model, memo).eval()
     except Exception as error:
         raise TraceError(
             f"the network cannot be copied ({error}); keep locks, files and generators out of it"
         ) from error
+
+
+def _has_numbers(model: nn.Module) -> bool:
+    """Whether there is data in all tensors, or they are on the meta device or fake already."""
+    return not any(
+        tensor.is_meta or isinstance(tensor, FakeTensor) for tensor in [*model.parameters(), *model.buffers()]
+    )
 
 
 def on_shadow(model: nn.Module, example: Example, action: Callable[[nn.Module, Run], Result]) -> Result:
@@ -93,9 +113,12 @@ def on_shadow(model: nn.Module, example: Example, action: Callable[[nn.Module, R
 
     Returns:
         What the action returns.
+
+    Raises:
+        TraceError: if the network cannot be copied, or its control flow needs numbers that it does not have.
     """
     mode = FakeTensorMode(allow_non_fake_inputs=True)
-    fake = tree_map(lambda leaf: mode.from_tensor(leaf) if isinstance(leaf, Tensor) else leaf, example)
+    fake = tree_map(lambda leaf: _fake(leaf, mode) if isinstance(leaf, Tensor) else leaf, example)
 
     def run_without_data(network: Callable[..., Any]) -> Any:
         with torch.no_grad(), mode:
@@ -109,9 +132,14 @@ def on_shadow(model: nn.Module, example: Example, action: Callable[[nn.Module, R
         shadow = _shadow(model, mode)
         try:
             return action(shadow, run_without_data)
-        except (*NEEDS_DATA, TraceError):  # some operations refuse fake tensors that they would accept with data
-            if any(tensor.is_meta for tensor in [*model.parameters(), *model.buffers()]):
-                raise
+        except (*NEEDS_DATA, TraceError) as error:  # some operations refuse fake tensors that they accept with data
+            if not _has_numbers(model):
+                if isinstance(error, TraceError):
+                    raise
+                raise TraceError(
+                    f"the forward pass looks at numbers ({error}), which a network on the meta device does not have; "
+                    "build it on the CPU"
+                ) from error
             return action(copy.deepcopy(model).eval(), run_with_data)
 
 
