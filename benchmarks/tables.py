@@ -112,6 +112,7 @@ def planning(found: dict[str, Any]) -> str:
          f"{case['plan_seconds']:.2f} s", f"{case['peak_mb']:.0f} MB", f"{case['before_mb']:.0f} MB"]
         for case in found["cases"]
     ]  # fmt: skip
+    return markdown(head, rows)
 
 
 def grouped(runs: list[dict[str, Any]]) -> list[tuple[tuple[str, float, str], list[dict[str, Any]]]]:

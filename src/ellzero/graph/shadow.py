@@ -17,7 +17,7 @@ from torch._subclasses.fake_tensor import (
     FakeTensorMode,
     UnsupportedFakeTensorException,
 )
-from torch.utils._pytree import tree_map
+from torch.utils._pytree import tree_leaves, tree_map
 
 from ellzero.errors import TraceError
 
@@ -133,9 +133,10 @@ def on_shadow(model: nn.Module, example: Example, action: Callable[[nn.Module, R
         try:
             return action(shadow, run_without_data)
         except (*NEEDS_DATA, TraceError) as error:  # some operations refuse fake tensors that they accept with data
+            is_meta = any(isinstance(leaf, Tensor) and leaf.is_meta for leaf in tree_leaves(example))
+            if isinstance(error, TraceError) and (is_meta or not _has_numbers(model)):
+                raise
             if not _has_numbers(model):
-                if isinstance(error, TraceError):
-                    raise
                 raise TraceError(
                     f"the forward pass looks at numbers ({error}), which a network on the meta device does not have; "
                     "build it on the CPU"
