@@ -118,7 +118,15 @@ def on_shadow(model: nn.Module, example: Example, action: Callable[[nn.Module, R
         TraceError: if the network cannot be copied, or its control flow needs numbers that it does not have.
     """
     mode = FakeTensorMode(allow_non_fake_inputs=True)
-    fake = tree_map(lambda leaf: _fake(leaf, mode) if isinstance(leaf, Tensor) else leaf, example)
+    has_numbers = _has_numbers(model)
+
+    def given(leaf: object) -> object:
+        if not isinstance(leaf, Tensor):
+            return leaf
+        is_elsewhere = has_numbers and leaf.is_meta and not isinstance(leaf, FakeTensor)  # which is to be refused
+        return mode.from_tensor(leaf) if is_elsewhere else _fake(leaf, mode)
+
+    fake = tree_map(given, example)
 
     def run_without_data(network: Callable[..., Any]) -> Any:
         with torch.no_grad(), mode:
@@ -134,9 +142,9 @@ def on_shadow(model: nn.Module, example: Example, action: Callable[[nn.Module, R
             return action(shadow, run_without_data)
         except (*NEEDS_DATA, TraceError) as error:  # some operations refuse fake tensors that they accept with data
             is_meta = any(isinstance(leaf, Tensor) and leaf.is_meta for leaf in tree_leaves(example))
-            if isinstance(error, TraceError) and (is_meta or not _has_numbers(model)):
+            if isinstance(error, TraceError) and (is_meta or not has_numbers):
                 raise
-            if not _has_numbers(model):
+            if not has_numbers:
                 raise TraceError(
                     f"the forward pass looks at numbers ({error}), which a network on the meta device does not have; "
                     "build it on the CPU"
