@@ -26,7 +26,7 @@ FLOORS = {
     "errors": 0,
     "noise": 0,
 }
-OPTIONAL = {"matplotlib", "rich", "yaml", "pooch", "sklearn"}
+OPTIONAL = {"matplotlib", "rich", "yaml", "pooch", "sklearn", "transformers"}
 MAX_LINES = 400
 
 
