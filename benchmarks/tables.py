@@ -15,6 +15,7 @@ from typing import Any
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 PAGES = (ROOT / "README.md", ROOT / "docs" / "benchmarks.md")
+TOOLS = {"ellzero": "ellzero", "torch_pruning": "torch-pruning"}
 NAMES = {"mnist-lenet5": "LeNet-5-Caffe", "mnist-mlp": "MLP 784-300-100"}
 
 
@@ -26,8 +27,11 @@ def main() -> None:
         "surgery": surgery,
         "latency": latency,
         "planning": planning,
+        "zoo": zoo,
+        "zoo_sums": zoo_sums,
+        "trace_time": trace_time,
     }
-    sources = {"reach": "mnist"}
+    sources = {"reach": "mnist", "zoo_sums": "zoo"}
     for page in PAGES:
         text = page.read_text()
         for name, table in tables.items():
@@ -113,6 +117,57 @@ def planning(found: dict[str, Any]) -> str:
         for case in found["cases"]
     ]  # fmt: skip
     return markdown(head, rows)
+
+
+def zoo_sums(found: dict[str, Any]) -> str:
+    """How often each verdict fell."""
+    verdicts = ("right", "kept", "nothing removed", "wrong", "crash")
+    rows = []
+    for tool, shown in TOOLS.items():
+        fallen = [case[tool]["verdict"] for case in found["networks"].values() if tool in case]
+        version = next((case[tool]["version"] for case in found["networks"].values() if "version" in case[tool]), "")
+        rows.append([f"{shown} {version}", *(str(fallen.count(verdict)) for verdict in verdicts), str(len(fallen))])
+    return markdown(["tool", *verdicts, "networks"], rows)
+
+
+def zoo(found: dict[str, Any]) -> str:
+    """Network by network: verdicts, what can go, and what it took."""
+    head = ["network", "ellzero", "gates", "parameters that can go", "time", "memory",
+            "torch-pruning", "why", "time", "memory"]  # fmt: skip
+    rows = []
+    for name, case in found["networks"].items():
+        own, peer = (case.get(tool, {}) for tool in TOOLS)
+        share = f"{own['params_removable']:.0%}" if "params_removable" in own else ""
+        row = [name, own.get("verdict", ""), str(own.get("gates", "")), share, *effort(own)]
+        rows.append([*row, peer.get("verdict", ""), code(peer.get("why", "")), *effort(peer)])
+    return markdown(head, rows)
+
+
+def trace_time(found: dict[str, Any]) -> str:
+    """Seconds to trace and plan, first and later times, side by side."""
+    head = ["network", "parameters", "ellzero, first", "ellzero", "memory",
+            "torch-pruning, first", "torch-pruning", "memory"]  # fmt: skip
+    rows = []
+    for name, case in found["networks"].items():
+        size = next((f"{case[tool]['params'] / 1e6:.1f} M" for tool in TOOLS if "params" in case.get(tool, {})), "")
+        row = [name, size]
+        for tool in TOOLS:
+            one = case.get(tool, {})
+            times = [f"{one[key]:.2f} s" for key in ("first_seconds", "seconds") if key in one]
+            row += [*times, f"{one['memory_mb']:.0f} MB"] if times else [one.get("failure", ""), "", ""]
+        rows.append(row)
+    return markdown(head, rows)
+
+
+def effort(one: dict[str, Any]) -> list[str]:
+    """Time and memory of one tool on one network, if it came to an end."""
+    return [f"{one['seconds']:.2f} s", f"{one['memory_mb']:.0f} MB"] if "seconds" in one else ["", ""]
+
+
+def code(text: str) -> str:
+    """An error message as it can stand in a table."""
+    short = text if len(text) <= 90 else f"{text[:89]}…"
+    return f"`{short.replace('|', '/').replace('`', '')}`" if short else ""
 
 
 def grouped(runs: list[dict[str, Any]]) -> list[tuple[tuple[str, float, str], list[dict[str, Any]]]]:

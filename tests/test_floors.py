@@ -27,7 +27,9 @@ FLOORS = {
     "errors": 0,
     "noise": 0,
 }
-OPTIONAL = {"matplotlib", "rich", "yaml", "pooch", "sklearn", "onnx", "onnxscript", "onnxruntime"}
+OPTIONAL = {
+    "matplotlib", "rich", "yaml", "pooch", "sklearn", "onnx", "onnxscript", "onnxruntime", "transformers",
+}  # fmt: skip
 MAX_LINES = 400
 
 

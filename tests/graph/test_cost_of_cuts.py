@@ -182,3 +182,16 @@ def test_tied_tensors_count_once():
     model = nn.Sequential(nn.Linear(3, 3, bias=False), nn.Linear(3, 3, bias=False))
     model[1].weight = model[0].weight
     assert (count(model, torch.zeros(1, 3)).params, count(model, torch.zeros(1, 3)).macs) == (9, 18)
+
+
+def test_products_with_a_vector_count_as_many_multiply_adds_as_the_matrix_has_entries():
+    class Vectors(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.matrix, self.vector = nn.Parameter(torch.ones(4, 3)), nn.Parameter(torch.ones(4))
+
+        def forward(self, x):
+            y = torch.mv(self.matrix, x)
+            return torch.dot(self.vector, torch.addmv(y, self.matrix, x)) + torch.vdot(y, y)
+
+    assert count(Vectors(), torch.ones(3)).macs == 12 + 12 + 4 + 4

@@ -2,8 +2,10 @@
 
 __all__ = ["Count", "count", "multiply_adds_of"]
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -40,14 +42,15 @@ def count(model: nn.Module, example: Example) -> Count:
         The counts, as integers.
 
     Source:
-        Multiply-adds are half of what `torch.utils.flop_counter` reports.
+        Multiply-adds are half of what `torch.utils.flop_counter` reports, and those of the operations that it leaves
+        out: attention on the CPU, products with a vector.
 
     Example:
         >>> import torch
         >>> count(nn.Linear(3, 4), torch.zeros(1, 3))
         Count(params=16, macs=12)
     """
-    counter = FlopCounterMode(display=False, custom_mapping={_CPU_ATTENTION: _attention})
+    counter = FlopCounterMode(display=False, custom_mapping=dict(_UNCOUNTED))
 
     def counted(copy: nn.Module, run: Run) -> None:
         copy.requires_grad_(False)
@@ -68,8 +71,8 @@ def multiply_adds_of(call: Call) -> int:
     args, kwargs, results = tree_map(
         lambda leaf: torch.Size(leaf.shape) if isinstance(leaf, Value) else leaf, (call.args, call.kwargs, call.results)
     )
-    if packet is _CPU_ATTENTION:
-        return _attention(*args) // 2
+    if packet in _UNCOUNTED:
+        return _UNCOUNTED[packet](*args) // 2
     return int(flop_registry[packet](*args, **kwargs, out_val=results)) // 2 if packet in flop_registry else 0
 
 
@@ -77,5 +80,20 @@ def _attention(query: Sequence[int], key: Sequence[int], value: Sequence[int], *
     return int(sdpa_flop_count(query, key, value))
 
 
-_CPU_ATTENTION = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
-"""Not counted by PyTorch up to 2.13."""
+def _product(matrix: Sequence[int], *_: Any, **__: Any) -> int:
+    """A matrix or a vector times a vector."""
+    return 2 * prod(matrix)
+
+
+def _added_product(_added: Sequence[int], matrix: Sequence[int], *_: Any, **__: Any) -> int:
+    return 2 * prod(matrix)
+
+
+_UNCOUNTED: Mapping[Any, Callable[..., int]] = MappingProxyType({
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention,
+    torch.ops.aten.mv: _product,
+    torch.ops.aten.addmv: _added_product,
+    torch.ops.aten.dot: _product,
+    torch.ops.aten.vdot: _product,
+})  # fmt: skip
+"""Not counted by PyTorch up to 2.13: floating-point operations by shapes of the arguments."""

@@ -1,0 +1,120 @@
+"""Time of tracing and planning, against torch-pruning in the same run, and how it grows with depth and width.
+
+    python benchmarks/trace_time.py
+
+ellzero traces, shuts half of every group and counts what is left; torch-pruning builds its dependency graph and lists
+all groups. Each pair of tool and network has a process of its own, on one thread; the first time there includes what
+is loaded on first use, the other is the median of the next three. Results go to `benchmarks/results/trace_time.json`.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from judge import peak
+from peer import python_of_peer
+from shapes import SHAPES
+
+RESULTS = Path(__file__).parent / "results" / "trace_time.json"
+TOOLS = ("ellzero", "torch_pruning")
+SECONDS = 300
+"""What a tool may take for one network."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--names", nargs="+", choices=SHAPES, default=list(SHAPES), metavar="NAME")
+    parser.add_argument("--tools", nargs="+", choices=TOOLS, default=list(TOOLS))
+    parser.add_argument("--cache", type=Path, default=Path.home() / ".cache" / "ellzero-benchmarks")
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    parser.add_argument("--once", nargs=2, metavar=("TOOL", "NAME"), help="measure one pair in this process")
+    options = parser.parse_args()
+    if options.once:
+        tool, name = options.once
+        print(json.dumps(measure({"ellzero": ellzero_action, "torch_pruning": peer_action}[tool](), *SHAPES[name]())))
+        return
+    found = json.loads(options.out.read_text())["networks"] if options.out.exists() else {}
+    pythons = {tool: sys.executable if tool == "ellzero" else python_of_peer(options.cache) for tool in options.tools}
+    for name in options.names:
+        for tool in options.tools:
+            found.setdefault(name, {})[tool] = result = measured(pythons[tool], tool, name)
+            print(f"{name:20} {tool:14} {result}", flush=True)
+    found = {name: found[name] for name in SHAPES if name in found}
+    setting = {"threads": 1, "limit_seconds": SECONDS, "torch": torch.__version__}
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    options.out.write_text(json.dumps({"setting": setting, "networks": found}, indent=1) + "\n")
+
+
+def measured(python: Path | str, tool: str, name: str) -> dict[str, Any]:
+    """What one tool takes for one network, in a process of its own; or why it does not."""
+    command = [python, __file__, "--once", tool, name]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    try:
+        done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=SECONDS, env=environment)
+    except subprocess.TimeoutExpired:
+        return {"failure": f"does not end within {SECONDS} s"}
+    if done.returncode:
+        return {"failure": done.stderr.strip().splitlines()[-1][:200]}
+    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return result
+
+
+def measure(action: Callable[[nn.Module, Any], int], model: nn.Module, example: Any) -> dict[str, float]:
+    """Seconds of an action on a network that has run before, and what memory it takes beyond that."""
+    torch.set_num_threads(1)
+    model.eval()
+    with torch.no_grad():
+        model(**example) if isinstance(example, dict) else model(example)
+    before, seconds = peak(), []
+    for _ in range(4):
+        start = time.perf_counter()
+        groups = action(model, example)
+        seconds.append(time.perf_counter() - start)
+    return {
+        "params": sum(parameter.numel() for parameter in model.parameters()),
+        "groups": groups,
+        "first_seconds": seconds[0],
+        "seconds": statistics.median(seconds[1:]),
+        "memory_mb": (peak() - before) / 2**20,
+    }
+
+
+def ellzero_action() -> Callable[[nn.Module, Any], int]:
+    import ellzero as l0
+    from ellzero.graph import Costs, Layout, Target
+    from judge_ellzero import half
+
+    def action(model: nn.Module, example: Any) -> int:
+        channels = l0.trace(model, example)
+        layout = Layout.of(channels)
+        Costs(layout, [Target("params"), Target("macs")]).exact(half(channels).open_gates(layout))
+        return len(channels.gated)
+
+    return action
+
+
+def peer_action() -> Callable[[nn.Module, Any], int]:
+    import torch_pruning
+
+    warnings.simplefilter("ignore")
+
+    def action(model: nn.Module, example: Any) -> int:
+        graph = torch_pruning.DependencyGraph().build_dependency(model, example)
+        return len(list(graph.get_all_groups()))
+
+    return action
+
+
+if __name__ == "__main__":
+    main()
