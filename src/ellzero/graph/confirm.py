@@ -85,9 +85,9 @@ def _repaired(attempt: "_Attempt", names: list[str], candidates: Candidates) -> 
 
 
 def _following(channels: Channels, candidates: Candidates, signatures: set[Signature]) -> Channels:
+    found = {name: tuple(one for one in known if signature(one) in signatures) for name, known in candidates.items()}
     return replace(channels, groups=tuple(
-        replace(group, attributes=tuple(one for one in candidates.get(group.name, ()) if signature(one) in signatures))
-        for group in channels.groups
+        replace(group, attributes=found.get(group.name, group.attributes)) for group in channels.groups
     ))  # fmt: skip
 
 

@@ -1,6 +1,6 @@
 """Rules for operations that sum over channels: these are what writes and reads them."""
 
-__all__ = ["CONTRACTIONS", "meet"]
+__all__ = ["CONTRACTIONS", "NO_CHANNELS", "meet", "read", "work", "write"]
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -11,7 +11,7 @@ import numpy as np
 from ellzero.graph.labels import FIXED, NONE, Labels, Read, Toil, Vector, Vectors
 from ellzero.graph.record import Call, Value
 
-_NO_CHANNELS = "reads values that carry no channels"
+NO_CHANNELS = "reads values that carry no channels"
 
 
 def meet(labels: Labels, shape: tuple[int, ...], values: Sequence[Value]) -> Vectors:
@@ -73,17 +73,17 @@ def _contract(
         labels.toils.append(Toil(call.module, None, multiply_adds, tuple(_product(labels, one, other, bool(stored)))))
         return labels.of(one[0]), labels.of(other[0])
     (weight, weight_dim), (value, value_dim) = (one, other) if stored[0] is one[0] else (other, one)
-    _read(labels, call, labels.of(value).get(value_dim), labels.of(weight).get(weight_dim))
+    read(labels, call, labels.of(value).get(value_dim), labels.of(weight).get(weight_dim))
     for dim, found in labels.of(weight).items():
         if dim != weight_dim:
-            _write(labels, found)
+            write(labels, found)
     shared = {0} if len(weight.shape) == 3 and 0 in labels.of(weight) else set()
     rows = [found for dim, found in labels.of(value).items() if dim not in {value_dim, *shared}]
-    _work(labels, call, weight, multiply_adds, rows)
+    work(labels, call, weight, multiply_adds, rows)
     return labels.of(one[0]), labels.of(other[0])
 
 
-def _work(labels: Labels, call: Call, weight: Value, multiply_adds: int, rows: Sequence[Vector] = ()) -> None:
+def work(labels: Labels, call: Call, weight: Value, multiply_adds: int, rows: Sequence[Vector] = ()) -> None:
     """Write down multiply-adds that are proportional to the width of each dimension of a weight, and to the rows."""
     name: str | None = labels.origin[weight.number]
     vectors = list(rows)
@@ -105,18 +105,20 @@ def _product(labels: Labels, one: tuple[Value, int], other: tuple[Value, int], a
             if key == dim:
                 labels.pin(found, f"two {'weights' if are_weights else 'computed values'} are multiplied")
                 continue
+            if value.number in labels.derived:
+                write(labels, found)
             if is_batch and not (0 in labels.of(one[0]) and 0 in labels.of(other[0])):
                 labels.pin(found, FIXED)
             rows["batch" if is_batch else (value.number, key)] = found
     return rows.values()
 
 
-def _read(labels: Labels, call: Call, channels: Vector | None, weight: Vector | None, *, select: bool = True) -> None:
+def read(labels: Labels, call: Call, channels: Vector | None, weight: Vector | None, *, select: bool = True) -> None:
     """A weight's dimension reads the channels of an activation."""
     if channels is None or weight is None:
         for found in (channels, weight):
             if found is not None:
-                labels.pin(found, _NO_CHANNELS if found is weight else "is read by a weight of width one")
+                labels.pin(found, NO_CHANNELS if found is weight else "is read by a weight of width one")
         return
     labels.unite(channels, weight)
     for number in np.unique(labels.slot_of(weight)):
@@ -126,7 +128,7 @@ def _read(labels: Labels, call: Call, channels: Vector | None, weight: Vector | 
         labels.reads[tensor, dim] = Read(tensor, dim, call.module, alone and (before is None or before.select))
 
 
-def _write(labels: Labels, written: Vector | None) -> None:
+def write(labels: Labels, written: Vector | None) -> None:
     """A weight's dimension produces the channels of an activation."""
     if written is not None:
         labels.written.update(labels.slots[number] for number in np.unique(labels.slot_of(written)))
@@ -147,78 +149,18 @@ def _grouped_matrix(labels: Labels, call: Call) -> None:
     labels.put(out, {1: written[2]} if 2 in written else {})
 
 
-def _convolution(labels: Labels, call: Call) -> None:
-    value, weight, bias, *_, transposed, _, groups = call.args
-    out = call.targets[0]
-    if weight.number not in labels.origin:
-        labels.pin_all(call.sources, "is read by a computed weight")
-        labels.toils.append(Toil(call.module, None, math.prod(out.shape) * math.prod(weight.shape[1:])))
+def _bilinear(labels: Labels, call: Call) -> None:
+    """`nn.Bilinear`: two values are read by a weight of shape `(out, in1, in2)`."""
+    one, weight, other, *lists = call.args
+    is_plain = lists[:4] == [[1, 3], [0], [1, 2], [2, 3]] and weight.number in labels.origin
+    if not is_plain:
+        labels.pin_all(call.sources, "is read by a form that has no rule")
         return
-    positions = math.prod((value if transposed else out).shape) // (value if transposed else out).shape[1]
-    _work(labels, call, weight, positions * math.prod(weight.shape))
-    for dim, found in labels.of(value).items():
-        if dim != 1:
-            labels.pin(found, "is mixed by a convolution")
-    channels = labels.of(value).get(1)
-    if groups == 1:
-        read_dim = 0 if transposed else 1
-        _read(labels, call, channels, labels.of(weight).get(read_dim))
-        vector = labels.of(weight).get(1 - read_dim)
-        _write(labels, vector)
-    elif groups == value.shape[1]:
-        vector = _depthwise(labels, channels, weight, transposed)
-    else:
-        vector = _grouped(labels, call, channels, weight, groups=groups, transposed=transposed)
-    vectors = {} if vector is None else {1: vector}
-    labels.put(out, vectors)
-    if isinstance(bias, Value):
-        _bias(labels, vector, labels.of(bias).get(0))
-
-
-def _bias(labels: Labels, vector: Vector | None, column: Vector | None) -> None:
-    if column is not None and vector is not None:
-        labels.unite(vector, column)
-    elif column is not None:
-        labels.pin(column, _NO_CHANNELS)
-    elif vector is not None:
-        labels.pin(vector, FIXED)
-
-
-def _depthwise(labels: Labels, channels: Vector | None, weight: Value, transposed: bool) -> Vector | None:
-    """Each channel goes its own way: input and output are the same channel."""
-    outputs = labels.of(weight).get(0)
-    if outputs is None or channels is None:
-        labels.pin_all([weight], "a grouped convolution of values that carry no channels")
-        if channels is not None:
-            labels.pin(channels, "is read by a computed or repeated weight")
-        return None if transposed else outputs
-    labels.unite(np.repeat(channels, len(outputs) // len(channels)), outputs)
-    return np.repeat(outputs, weight.shape[1]) if transposed else outputs
-
-
-def _grouped(
-    labels: Labels, call: Call, channels: Vector | None, weight: Value, *, groups: int, transposed: bool
-) -> Vector | None:
-    """All convolution groups keep the same width: channel i of every group is one channel."""
-    inputs, outputs = (labels.of(weight).get(dim) for dim in ((0, 1) if transposed else (1, 0)))
-    inside = None if channels is None else _tie(labels, channels, groups)
-    if transposed:  # weight of shape (groups * inputs, outputs, ...)
-        _read(labels, call, inside, None if inputs is None else _tie(labels, inputs, groups), select=False)
-        _write(labels, outputs)
-        return None if outputs is None else np.tile(outputs, groups)
-    _read(labels, call, inside, inputs, select=False)  # weight of shape (groups * outputs, inputs, ...)
-    _write(labels, outputs)
-    if outputs is not None:
-        _tie(labels, outputs, groups)
-    return outputs
-
-
-def _tie(labels: Labels, vector: Vector, groups: int) -> Vector:
-    """Unite the same position of every group; return the labels of the first group."""
-    rows = vector.reshape(groups, -1)
-    for row in rows[1:]:
-        labels.unite(rows[0], row)
-    return rows[0]
+    read(labels, call, labels.of(one).get(1), labels.of(weight).get(1), select=False)
+    read(labels, call, labels.of(other).get(1), labels.of(weight).get(2), select=False)
+    vector = labels.of(weight).get(0)
+    write(labels, vector)
+    labels.put(call.targets[0], {} if vector is None else {1: vector})
 
 
 CONTRACTIONS: Mapping[str, Callable[[Labels, Call], None]] = MappingProxyType(
@@ -230,7 +172,7 @@ CONTRACTIONS: Mapping[str, Callable[[Labels, Call], None]] = MappingProxyType(
         "aten.mv": _matrix,
         "aten.addmv": _matrix,
         "aten.dot": _matrix,
-        "aten.convolution": _convolution,
+        "aten._trilinear": _bilinear,
         "aten._grouped_mm": _grouped_matrix,
         "transformers.grouped_mm_fallback": _grouped_matrix,
     }

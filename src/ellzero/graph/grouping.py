@@ -2,7 +2,7 @@
 
 __all__ = ["gather"]
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
@@ -103,11 +103,10 @@ def _families(labels: Labels) -> Iterator[tuple[tuple[Member, ...], int, str, bo
     np.add.at(signature, np.arange(labels.total), (reason + 1).astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15))
     signature += from_input.astype(np.uint64)
     atoms = np.flatnonzero(stored & is_channel[classes])
-    by_signature: dict[int, list[int]] = defaultdict(list)
-    for atom, key in zip(atoms.tolist(), signature[classes[atoms]].tolist(), strict=True):
-        by_signature[key].append(atom)
-    for found in by_signature.values():
-        family = np.asarray(found)
+    keys = signature[classes[atoms]]
+    order = np.argsort(keys, kind="stable")
+    found = np.split(atoms[order], np.flatnonzero(np.diff(keys[order])) + 1) if len(atoms) else []
+    for family in sorted(found, key=lambda one: int(one[0])):
         roots = np.unique(classes[family])
         first = roots[0]
         why = reasons[reason[first]] if reason[first] >= 0 else ""
@@ -115,9 +114,9 @@ def _families(labels: Labels) -> Iterator[tuple[tuple[Member, ...], int, str, bo
 
 
 def _members(labels: Labels, family: Vector, classes: Vector, slot: Vector) -> Iterator[Member]:
-    for number in np.unique(slot[family]):
-        here = family[slot[family] == number]
-        here = here[np.lexsort((here, classes[here]))] - labels.starts[number]
+    numbers, firsts = np.unique(slot[family], return_index=True)  # a family is in ascending order
+    for number, atoms in zip(numbers.tolist(), np.split(family, firsts[1:]), strict=True):
+        here = atoms[np.lexsort((atoms, classes[atoms]))] - labels.starts[number]
         tensor, dim = labels.slots[number]
         role: Role = "carrier"
         if (tensor, dim) in labels.reads:

@@ -69,7 +69,8 @@ class Labels:
     Stored dimension number `s` owns the labels from `starts[s]` on; labels that an input or a flattened input brings
     follow the same numbering under the name `""`, constants under `CONSTANT`. `choices` says, for views that spread
     channels over several dimensions, along which of them they are told apart (by default the first). `is_wide` says
-    that channels which are normalised together may be removed all the same.
+    that channels which are normalised together may be removed all the same. `derived` holds the values that depend on
+    stored tensors only: computed weights.
     """
 
     slots: list[tuple[str, int]] = field(default_factory=list)
@@ -86,6 +87,7 @@ class Labels:
     choices: Mapping[str, int] = field(default_factory=dict)
     is_wide: bool = False
     norms: list[Normed] = field(default_factory=list)
+    derived: set[int] = field(default_factory=set)
     sizes: dict[str, int] = field(default_factory=dict)
     widths: dict[tuple[str, int], int] = field(default_factory=dict)
 

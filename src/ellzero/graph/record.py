@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_map
 from torch.utils.weak import WeakTensorKeyDictionary
@@ -49,12 +50,16 @@ class Call:
 
 @dataclass(frozen=True)
 class Recording:
-    """The calls of one forward pass, and which values are the inputs, the outputs and the stored tensors."""
+    """The calls of one forward pass, and which values are the inputs, the outputs and the stored tensors.
+
+    `unreached` names parameters that no operation used, if the network ran on numbers and so may use them on others.
+    """
 
     calls: tuple[Call, ...]
     inputs: tuple[Value, ...]
     outputs: tuple[Value, ...]
     stored: dict[str, Value]
+    unreached: tuple[str, ...] = ()
 
 
 def values_in(tree: Any) -> list[Value]:
@@ -110,7 +115,17 @@ def _record(model: nn.Module, run: Run) -> Recording:
         raise TraceError(
             f"the forward pass returned {type(output).__name__} without any tensor in it; return at least one"
         )
-    return Recording(tuple(recorder.calls), tuple(inputs), tuple(outputs), stored)
+    unreached = () if _is_shadow(model) else _unreached(model, stored, recorder.calls)
+    return Recording(tuple(recorder.calls), tuple(inputs), tuple(outputs), stored, unreached)
+
+
+def _is_shadow(model: nn.Module) -> bool:
+    return any(isinstance(parameter, FakeTensor) for parameter in model.parameters())
+
+
+def _unreached(model: nn.Module, stored: dict[str, Value], calls: list[Call]) -> tuple[str, ...]:
+    used = {value.number for call in calls for value in call.sources}
+    return tuple(name for name, _ in model.named_parameters() if stored[name].number not in used)
 
 
 def _refuse_empty(inputs: list[Value]) -> None:

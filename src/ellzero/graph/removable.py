@@ -27,11 +27,18 @@ def mark_removable(channels: Channels, labels: Labels, recording: Recording) -> 
     """
     carries = carried(channels, labels, recording)
     reached = _reached(recording, carries, frozenset())
-    emptied: frozenset[int] = frozenset()
-    for number, group in enumerate(channels.groups):
-        is_candidate = not group.reason and group.kind == "channels"
-        if is_candidate and _reached(recording, carries, emptied | {number}) == reached:
-            emptied |= {number}
+    candidates = [n for n, group in enumerate(channels.groups) if not group.reason and group.kind == "channels"]
+
+    def emptied_with(before: frozenset[int], block: list[int]) -> frozenset[int]:
+        """One after the other, in order; emptying more never reaches more, so that a block may be tried as a whole."""
+        if _reached(recording, carries, before | frozenset(block)) == reached:
+            return before | frozenset(block)
+        if len(block) == 1:
+            return before
+        middle = len(block) // 2
+        return emptied_with(emptied_with(before, block[:middle]), block[middle:])
+
+    emptied = emptied_with(frozenset(), candidates) if candidates else frozenset()
     groups = [replace(group, removable=number in emptied) for number, group in enumerate(channels.groups)]
     return replace(channels, groups=tuple(groups))
 

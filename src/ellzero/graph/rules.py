@@ -11,6 +11,7 @@ import torch
 
 from ellzero.graph.attention import ATTENTION
 from ellzero.graph.contractions import CONTRACTIONS, meet
+from ellzero.graph.convolutions import CONVOLUTIONS
 from ellzero.graph.count import multiply_adds_of
 from ellzero.graph.indexing import INDEXING
 from ellzero.graph.labels import CONSTANT, FIXED, NONE, Labels, Toil, Vector, Vectors
@@ -33,6 +34,8 @@ def apply_rule(labels: Labels, call: Call) -> None:
     if is_question:
         return
     is_labelled = any(labels.of(value) for value in call.sources)
+    if call.sources and all(value.number in labels.derived for value in call.sources):
+        labels.derived.update(value.number for value in call.targets)
     if name in _CONSTANTS:
         _constant(labels, call)
     elif is_labelled and labels.is_wide and name in NORMALISATION and NORMALISATION[name](labels, call):
@@ -211,6 +214,7 @@ _REDUCE = (
 
 _RULES: Mapping[str, Rule] = MappingProxyType(
     dict(CONTRACTIONS)
+    | dict(CONVOLUTIONS)
     | dict(ATTENTION)
     | dict(MOVEMENTS)
     | _table(_POINTWISE, _pointwise)

@@ -70,10 +70,19 @@ def trace(
     def attempt(choices: Mapping[str, int]) -> tuple[Channels, Labels]:
         labels = _run(recording, keep, Labels(choices=choices, is_wide=width))
         channels = gather(model, labels, recording, inputs=inputs, positions=positions)
+        channels = channels.keeping(_hidden(channels, recording))
         channels = mark_removable(channels, labels, recording)
         return prove(model, example, channels, candidates(model, channels, labels, recording)), labels
 
     return _best(attempt)
+
+
+def _hidden(channels: Channels, recording: Recording) -> dict[str, str]:
+    """Reasons to keep everything where the data decide which layers run: those that did not may read any channel."""
+    if not recording.unreached:
+        return {}
+    why = f"the data decide what runs, and {recording.unreached[0]!r} did not on this example; give one that reaches it"
+    return {group.name: why for group in channels.gated}
 
 
 def _best(attempt: Callable[[Mapping[str, int]], tuple[Channels, Labels]]) -> Channels:
@@ -107,6 +116,7 @@ def _run(recording: Recording, keep: Sequence[str], labels: Labels) -> Labels:
     for name, value in recording.stored.items():
         vectors = {dim: labels.allot(name, dim, size) for dim, size in enumerate(value.shape) if size > 1}
         labels.put(value, vectors, origin=name)
+        labels.derived.add(value.number)
         labels.sizes[name] = prod(value.shape)
         if any(_named(name, pattern) for pattern in keep):
             labels.pin_all([value], "you asked to keep it")
