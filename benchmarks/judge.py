@@ -36,11 +36,10 @@ def judge(original: nn.Module, pruned: nn.Module, example: Any) -> dict[str, Any
     twin = zeroed(original, pruned)
     for inputs in (example, turned(example)):
         try:
-            with torch.no_grad():
-                result = call(pruned, inputs)
+            result = [tensor.detach() for tensor in call(pruned, inputs)]
         except Exception as error:  # whatever the pruned network raises is what its user would see
             return found | {"verdict": "crash", "why": message(error)}
-        if why := difference(result, call(twin, inputs)):
+        if why := difference(result, [tensor.detach() for tensor in call(twin, inputs)]):
             return found | {"verdict": "wrong", "why": why}
     return found | {"verdict": "right" if sizes[1] < sizes[0] else "nothing removed"}
 
