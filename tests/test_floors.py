@@ -22,6 +22,7 @@ FLOORS = {
     "budgets": 2,
     "surgery": 2,
     "artifacts": 2,
+    "rules": 2,
     "distributions": 1,
     "graph": 1,
     "errors": 0,

@@ -4,8 +4,9 @@ __all__ = ["Gated"]
 
 import copy
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 from ellzero.errors import NonFiniteError
 from ellzero.gates.mask import IsOpen, Mask, attach, detach_all
 from ellzero.gates.vector import GateVector
-from ellzero.graph import Channels, Example, Layout, Plan, check_fit, gated_norms, normalise_open, trace
+from ellzero.graph import Channels, Example, Layout, Plan, Rule, check_fit, gated_norms, normalise_open, trace
 from ellzero.noise import counters, uniform
 
 FRESH, FRESH_POSITION, PRETRAINED = 0.0, 2.0, 4.6
@@ -40,6 +41,7 @@ class Gated(nn.Module):
         width: whether channels that are normalised together (the residual stream of a Transformer) can be gated;
             statistics are then taken over open channels only.
         keep: names of modules or tensors whose channels are kept whole; `*` stands for anything.
+        rules: for operations that tracing does not know; see `trace`.
         pretrained: whether the weights are trained already: gates start nearly open (log-odds 4.6, P(open) = 0.998)
             instead of at 0 (P(open) = 0.83); positions, which stand behind the gate of their channel, at 2.
         log_odds: where all gates start, in nats, if at neither.
@@ -72,6 +74,7 @@ class Gated(nn.Module):
         positions: bool = False,
         width: bool = False,
         keep: Sequence[str] = (),
+        rules: Mapping[str, Rule] = MappingProxyType({}),
         pretrained: bool = False,
         log_odds: float | None = None,
         seed: int = 0,
@@ -80,7 +83,7 @@ class Gated(nn.Module):
         _check_start(model, log_odds)
         _check_finite(model)
         if channels is None:
-            channels = trace(model, example, inputs=inputs, positions=positions, width=width, keep=keep)
+            channels = trace(model, example, inputs=inputs, positions=positions, width=width, keep=keep, rules=rules)
         else:
             check_fit(model, example, channels)
         layout = Layout.of(channels)

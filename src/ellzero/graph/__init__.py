@@ -2,22 +2,26 @@
 
 __all__ = [
     "KINDS",
+    "Call",
     "Channels",
     "Costs",
     "Count",
     "Example",
     "Filling",
     "Group",
+    "Labels",
     "Layout",
     "Member",
     "Multiples",
     "NoChannels",
     "OnlyBias",
     "Plan",
+    "Rule",
     "Select",
     "Structure",
     "Target",
     "Uniform",
+    "Value",
     "Widths",
     "Work",
     "arguments",
@@ -28,9 +32,12 @@ __all__ = [
     "forward",
     "gated_norms",
     "kept_indices",
+    "mixes",
+    "moves",
     "normalise_all",
     "normalise_open",
     "place_of",
+    "pointwise",
     "settle",
     "structure_of",
     "tensors_in",
@@ -44,11 +51,15 @@ from ellzero.graph.count import Count, count
 from ellzero.graph.cut import cut, kept_indices
 from ellzero.graph.fill import Filling
 from ellzero.graph.fit import check_fit
+from ellzero.graph.labels import Labels
 from ellzero.graph.layout import Layout, settle
 from ellzero.graph.modules import NoChannels, OnlyBias, Select
+from ellzero.graph.movement import moves
 from ellzero.graph.norms import gated_norms, normalise_all, normalise_open
 from ellzero.graph.outputs import tensors_in
 from ellzero.graph.plan import Plan
+from ellzero.graph.record import Call, Value
+from ellzero.graph.rules import Rule, mixes, pointwise
 from ellzero.graph.shadow import Example, arguments, forward
 from ellzero.graph.structure import Structure, structure_of
 from ellzero.graph.trace import trace

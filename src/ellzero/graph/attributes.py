@@ -56,7 +56,7 @@ def candidates(
     carries = carried(channels, labels, recording)
     for call in recording.calls:
         for value in [*call.sources, *call.targets]:
-            for number in carries.get(value.number, ()):
+            for number in frozenset().union(*carries.get(value.number, ())):
                 modules[number].add(call.module)
     found = {}
     for number, group in enumerate(channels.groups):

@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from ellzero.graph.labels import FIXED, NONE, Labels, Read, Toil, Vector, Vectors
+from ellzero.graph.labels import FIXED, Labels, Read, Toil, Vector, Vectors
 from ellzero.graph.record import Call, Value
 
 NO_CHANNELS = "reads values that carry no channels"
@@ -32,8 +32,7 @@ def meet(labels: Labels, shape: tuple[int, ...], values: Sequence[Value]) -> Vec
             if value.shape[dim] != shape[target]:
                 labels.pin(found, "is broadcast over other values")
             elif target in merged:
-                labels.unite(merged[target], found)
-                merged[target] = np.where(merged[target] == NONE, found, merged[target])
+                merged[target] = labels.joined(merged[target], found)
             else:
                 merged[target] = found
     for value in values:
@@ -55,9 +54,7 @@ def _matrix(labels: Labels, call: Call) -> None:
     for dim, found in written.items():
         if dim == contracted:
             continue
-        if dim in vectors:
-            labels.unite(vectors[dim], found)
-        vectors[dim] = found
+        vectors[dim] = labels.joined(vectors[dim], found) if dim in vectors else found
     labels.put(out, vectors)
     if added:
         labels.put(out, meet(labels, out.shape, [out, *added]))

@@ -117,6 +117,12 @@ class Labels:
         if lonely.size:
             self.pin(lonely, FIXED)
 
+    def joined(self, one: Vector, other: Vector) -> Vector:
+        """Unite labels that meet and return those that say more: constants, and places without a channel, give way."""
+        self.unite(one, other)
+        first, second = (other, one) if self.is_constant(one) else (one, other)
+        return np.where(first == NONE, second, first)
+
     def is_constant(self, labels: Vector) -> bool:
         """Whether these belong to values that are the same everywhere."""
         return all(self.slots[number][0] == CONSTANT for number in np.unique(self.slot_of(labels[labels != NONE])))

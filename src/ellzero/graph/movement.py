@@ -1,6 +1,6 @@
 """Rules for operations that copy, view or rearrange values: labels move along with them."""
 
-__all__ = ["MOVEMENTS", "short"]
+__all__ = ["MOVEMENTS", "moves", "short"]
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -45,8 +45,8 @@ def _copy(labels: Labels, call: Call) -> None:
         labels.pin_all([source], "is written in place into values that carry no channels")
 
 
-def _move(labels: Labels, call: Call) -> None:
-    """Pure movement: apply the operation itself to the labels."""
+def moves(labels: Labels, call: Call) -> None:
+    """The rule for operations that only copy and rearrange: the operation itself is applied to labels."""
     source = call.sources[0]
     origin = labels.origin.get(source.number)
     results: list[Vectors] = [{} for _ in call.targets]
@@ -70,7 +70,7 @@ def _move(labels: Labels, call: Call) -> None:
 
 def _expand(labels: Labels, call: Call) -> None:
     """Copies along a dimension of width one are as many as what they meet, if the forward pass makes it so."""
-    _move(labels, call)
+    moves(labels, call)
     source, out = call.sources[0], call.targets[0]
     if source.number in labels.origin:
         return
@@ -173,11 +173,11 @@ MOVEMENTS: Mapping[str, Rule] = MappingProxyType(
     | _table("zeros_like ones_like full_like empty_like rand_like randn_like", _like)
     | _table("new_empty", _new)
     | _table("copy_ copy", _copy)
-    | _table("permute transpose transpose_ t t_ unsqueeze unsqueeze_ squeeze squeeze_ slice select", _move)
+    | _table("permute transpose transpose_ t t_ unsqueeze unsqueeze_ squeeze squeeze_ slice select", moves)
     | _table("expand", _expand)
-    | _table("split unsafe_split split_with_sizes unsafe_split_with_sizes chunk unsafe_chunk tensor_split", _move)
-    | _table("unbind narrow", _move)
-    | _table("unfold diagonal", _move)
+    | _table("split unsafe_split split_with_sizes unsafe_split_with_sizes chunk unsafe_chunk tensor_split", moves)
+    | _table("unbind narrow", moves)
+    | _table("unfold diagonal", moves)
     | _table("flip", _flip)
     | _table("glu", _glu)
     | _table("repeat", _repeat)

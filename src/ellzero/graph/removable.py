@@ -2,13 +2,17 @@
 
 __all__ = ["carried", "mark_removable"]
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import TypeAlias
 
 import numpy as np
 
 from ellzero.graph.channels import Channels
 from ellzero.graph.labels import NONE, Labels
 from ellzero.graph.record import Recording
+
+_Carries: TypeAlias = Mapping[int, tuple[frozenset[int], ...]]
 
 _ALWAYS = -1
 """Stands for values that belong to no gated group."""
@@ -43,8 +47,8 @@ def mark_removable(channels: Channels, labels: Labels, recording: Recording) -> 
     return replace(channels, groups=tuple(groups))
 
 
-def carried(channels: Channels, labels: Labels, recording: Recording) -> dict[int, frozenset[int]]:
-    """For each value that is computed the numbers of the gated groups whose channels it carries, or -1."""
+def carried(channels: Channels, labels: Labels, recording: Recording) -> dict[int, tuple[frozenset[int], ...]]:
+    """For each value that is computed, and each of its dimensions, the numbers of the gated groups there, or -1."""
     group_of = np.full(labels.total, _ALWAYS)
     starts = dict(zip(labels.slots, labels.starts, strict=True))
     for number, group in enumerate(channels.groups):
@@ -54,18 +58,19 @@ def carried(channels: Channels, labels: Labels, recording: Recording) -> dict[in
     found = {}
     for call in recording.calls:
         for value in call.targets:
-            vectors = labels.of(value).values()
-            numbers = {int(number) for vector in vectors for number in np.unique(group_of[vector[vector != NONE]])}
-            found[value.number] = frozenset(numbers or {_ALWAYS})
+            places = [np.unique(group_of[vector[vector != NONE]]).tolist() for vector in labels.of(value).values()]
+            found[value.number] = tuple(map(frozenset, places)) or (frozenset({_ALWAYS}),)
     return found
 
 
-def _reached(recording: Recording, carries: dict[int, frozenset[int]], emptied: frozenset[int]) -> frozenset[int]:
+def _reached(recording: Recording, carries: _Carries, emptied: frozenset[int]) -> frozenset[int]:
     """The outputs that still depend on an input when some groups are empty."""
     alive: dict[int, frozenset[int]] = {value.number: frozenset({_ALWAYS}) for value in recording.inputs}
     for call in recording.calls:
         incoming = frozenset().union(*(alive.get(value.number, frozenset()) for value in call.sources))
         for value in call.targets if incoming else ():
-            own = carries[value.number]
-            alive[value.number] = alive.get(value.number, frozenset()) | ((incoming & own) or own) - emptied
+            own = frozenset().union(*carries[value.number])
+            is_empty = any(place <= emptied for place in carries[value.number])
+            left = frozenset() if is_empty else ((incoming & own) or own) - emptied
+            alive[value.number] = alive.get(value.number, frozenset()) | left
     return frozenset(value.number for value in recording.outputs if alive.get(value.number))

@@ -1,6 +1,6 @@
 """Rules for operations that join, normalise or pool values; what has no rule is pinned, never guessed."""
 
-__all__ = ["apply_rule"]
+__all__ = ["Rule", "apply_rule", "mixes", "pointwise"]
 
 import math
 from collections.abc import Callable, Iterable, Mapping
@@ -22,12 +22,13 @@ from ellzero.graph.record import Call, Value
 Rule = Callable[[Labels, Call], None]
 
 
-def apply_rule(labels: Labels, call: Call) -> None:
+def apply_rule(labels: Labels, call: Call, rules: Mapping[str, Rule] = MappingProxyType({})) -> None:
     """Label the results of one operation.
 
     Args:
         labels: what is known so far; extended in place.
         call: the operation.
+        rules: of the user, by the name of the operation; they come before those of the library.
     """
     name = str(call.op.overloadpacket)
     is_question = name.startswith(("prim.", "aten.sym_"))  # asks for a size or a device, not for values
@@ -36,14 +37,16 @@ def apply_rule(labels: Labels, call: Call) -> None:
     is_labelled = any(labels.of(value) for value in call.sources)
     if call.sources and all(value.number in labels.derived for value in call.sources):
         labels.derived.update(value.number for value in call.targets)
-    if name in _CONSTANTS:
+    if name in rules:
+        rules[name](labels, call)
+    elif name in _CONSTANTS:
         _constant(labels, call)
     elif is_labelled and labels.is_wide and name in NORMALISATION and NORMALISATION[name](labels, call):
         return
     elif is_labelled and name in _RULES:
         _RULES[name](labels, call)
     elif is_labelled and call.targets and torch.Tag.pointwise in call.op.tags:
-        _pointwise(labels, call)
+        pointwise(labels, call)
     else:
         where = f" in {call.module!r}" if call.module else ""
         labels.pin_all(call.sources, f"no rule for {name}{where}")
@@ -51,10 +54,22 @@ def apply_rule(labels: Labels, call: Call) -> None:
             labels.toils.append(Toil(call.module, None, multiply_adds))
 
 
-def _pointwise(labels: Labels, call: Call) -> None:
-    """Values that meet element by element are one channel."""
+def pointwise(labels: Labels, call: Call) -> None:
+    """The rule for operations that treat every element alone: values that meet are one channel."""
     for out in call.targets:
         labels.put(out, meet(labels, out.shape, call.sources))
+
+
+def mixes(*dims: int) -> Rule:
+    """The rule for operations that mix values along some dimensions and leave the others as they are.
+
+    Args:
+        dims: the dimensions of the first argument, and of the result of the same shape; negative from the end.
+
+    Example:
+        >>> smooth = mixes(-1)  # for trace(..., rules={"mylib.smooth": smooth})
+    """
+    return _keep_all_but(lambda call, value: dims, "is mixed by")
 
 
 def _cat(labels: Labels, call: Call) -> None:
@@ -232,7 +247,7 @@ _RULES: Mapping[str, Rule] = MappingProxyType(
     | dict(CONVOLUTIONS)
     | dict(ATTENTION)
     | dict(MOVEMENTS)
-    | _table(_POINTWISE, _pointwise)
+    | _table(_POINTWISE, pointwise)
     | _table("cat", _cat)
     | _table("stack", _stack)
     | _table("_weight_norm_interface", _weight_norm)

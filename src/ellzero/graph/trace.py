@@ -5,6 +5,7 @@ __all__ = ["trace"]
 from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from math import prod
+from types import MappingProxyType
 
 import numpy as np
 from torch import nn
@@ -17,7 +18,7 @@ from ellzero.graph.grouping import gather
 from ellzero.graph.labels import Labels
 from ellzero.graph.record import Recording, record
 from ellzero.graph.removable import mark_removable
-from ellzero.graph.rules import apply_rule
+from ellzero.graph.rules import Rule, apply_rule
 from ellzero.graph.shadow import Example
 
 
@@ -29,6 +30,7 @@ def trace(
     positions: bool = False,
     width: bool = False,
     keep: Sequence[str] = (),
+    rules: Mapping[str, Rule] = MappingProxyType({}),
 ) -> Channels:
     """Find the channels of a network: what writes them, what reads them, and what cannot be removed, with the reason.
 
@@ -45,6 +47,7 @@ def trace(
         width: whether channels that are normalised together by a layer norm or root-mean-square norm can be gated;
             the gated network then takes the statistics over open channels only.
         keep: names of modules or tensors whose channels are kept whole; `*` stands for anything.
+        rules: for operations that the library does not know, by name (`"mylib.smooth"`); see `ellzero.rules`.
 
     Returns:
         The channels; print them.
@@ -52,7 +55,7 @@ def trace(
     Raises:
         TraceError: if the network does not run on the example.
         TypeError: if the model is no `nn.Module`.
-        ValueError: if `keep` names something that the network does not have.
+        ValueError: if `keep` names something that the network does not have, or a rule an operation that did not run.
 
     Example:
         >>> import torch
@@ -66,13 +69,15 @@ def trace(
         raise TypeError(f"expected a network to trace, an nn.Module, got {type(model).__name__}")
     _check_keep(model, keep)
     recording = record(model, example)
+    _check_rules(rules, recording)
 
     def attempt(choices: Mapping[str, int]) -> tuple[Channels, Labels]:
-        labels = _run(recording, keep, Labels(choices=choices, is_wide=width))
+        labels = _run(recording, keep, Labels(choices=choices, is_wide=width), rules)
         channels = gather(model, labels, recording, inputs=inputs, positions=positions)
         channels = channels.keeping(_hidden(channels, recording))
         channels = mark_removable(channels, labels, recording)
-        return prove(model, example, channels, candidates(model, channels, labels, recording)), labels
+        found = candidates(model, channels, labels, recording)
+        return prove(model, example, channels, found, times=4 if rules else 1), labels
 
     return _best(attempt)
 
@@ -112,7 +117,7 @@ def _unsettled(channels: Channels, labels: Labels) -> list[tuple[str, int]]:
     return list(found.items())
 
 
-def _run(recording: Recording, keep: Sequence[str], labels: Labels) -> Labels:
+def _run(recording: Recording, keep: Sequence[str], labels: Labels, rules: Mapping[str, Rule]) -> Labels:
     for name, value in recording.stored.items():
         vectors = {dim: labels.allot(name, dim, size) for dim, size in enumerate(value.shape) if size > 1}
         labels.put(value, vectors, origin=name)
@@ -124,13 +129,20 @@ def _run(recording: Recording, keep: Sequence[str], labels: Labels) -> Labels:
         vectors = {dim: labels.allot("", dim, size) for dim, size in enumerate(value.shape) if dim and size > 1}
         labels.put(value, vectors)
     for call in recording.calls:
-        apply_rule(labels, call)
+        apply_rule(labels, call, rules)
     labels.pin_all(recording.outputs, "is an output of the network")
     return labels
 
 
 def _named(name: str, pattern: str) -> bool:
     return fnmatchcase(name, pattern) or fnmatchcase(name.rpartition(".")[0], pattern)
+
+
+def _check_rules(rules: Mapping[str, Rule], recording: Recording) -> None:
+    names = {str(call.op.overloadpacket) for call in recording.calls}
+    for name in rules:
+        if name not in names:
+            raise ValueError(f"there is a rule for {name!r}, but no such operation ran{nearest(name, names)}")
 
 
 def _check_keep(model: nn.Module, keep: Sequence[str]) -> None:
