@@ -13,6 +13,7 @@ PAGES = (
     "docs/index.md",
     "docs/quickstart.md",
     "docs/check.md",
+    "docs/transformers.md",
     "docs/large.md",
     "docs/extending.md",
 )
