@@ -4,6 +4,7 @@ __all__ = ["confirm", "weed_out"]
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from math import inf
 
 import torch
@@ -42,17 +43,17 @@ def confirm(model: nn.Module, example: Example, channels: Channels, candidates: 
 
 
 def _confirm(model: nn.Module, run: Run, channels: Channels, candidates: Candidates) -> Channels:
-    expected, trains = _shapes(run(model)), _trains(model, run)
-    attempt = _Attempt(model, run, channels, expected, trains)
+    attempt = _Attempt(model, run, channels)
     cuttable = [group.name for group in channels.gated if group.size > 1]
-    channels = attempt.channels = _repaired(attempt, cuttable, candidates)
-    failed = weed_out(cuttable, lambda names: attempt.outcome(names, whole=False).why)
+    channels, why = _repaired(attempt, cuttable, candidates)
+    attempt.channels = channels
+    failed = weed_out(cuttable, lambda names: attempt.outcome(names, whole=False).why) if why else {}
     channels = channels.keeping(
         {name: f"its width is fixed in the forward pass: {why}" for name, why in failed.items()}
     )
     if not channels.gated:
         return channels
-    attempt = _Attempt(model, run, channels, expected, trains)
+    attempt.channels = channels
     removable = [group.name for group in channels.gated if group.removable]
     failed = weed_out(removable, lambda names: attempt.outcome(names, whole=True).why)
     return replace(channels, groups=tuple(_stays(group, failed) for group in channels.groups))
@@ -62,8 +63,11 @@ def _stays(group: Group, failed: Iterable[str]) -> Group:
     return replace(group, removable=False) if group.name in failed else group
 
 
-def _repaired(attempt: "_Attempt", names: list[str], candidates: Candidates) -> Channels:
-    """Give the groups the attributes without which the forward pass stops, and those whose name says what they are."""
+def _repaired(attempt: "_Attempt", names: list[str], candidates: Candidates) -> tuple[Channels, str]:
+    """Give the groups the attributes without which the forward pass stops, and those whose name says what they are.
+
+    Also returns what still goes wrong, empty if nothing does.
+    """
     original = attempt.channels
     known = {signature(one) for found in candidates.values() for one in found}
     chosen = {one for one in known if one[1] in USUAL}
@@ -81,7 +85,7 @@ def _repaired(attempt: "_Attempt", names: list[str], candidates: Candidates) -> 
         if best[0].progress <= now.progress:
             break
         now, chosen = best
-    return _following(original, candidates, chosen)
+    return _following(original, candidates, chosen), now.why
 
 
 def _following(channels: Channels, candidates: Candidates, signatures: set[Signature]) -> Channels:
@@ -89,17 +93,6 @@ def _following(channels: Channels, candidates: Candidates, signatures: set[Signa
     return replace(channels, groups=tuple(
         replace(group, attributes=found.get(group.name, group.attributes)) for group in channels.groups
     ))  # fmt: skip
-
-
-def _trains(model: nn.Module, run: Run) -> bool:
-    """Whether the network also runs in training mode on the example; batch norm refuses a single value."""
-    try:
-        run(model.train())
-    except Exception:  # whatever the user's forward raises
-        return False
-    finally:
-        model.eval()
-    return True
 
 
 def weed_out(names: list[str], failure: Callable[[list[str]], str]) -> dict[str, str]:
@@ -137,11 +130,9 @@ class _Outcome:
 class _Attempt:
     """Cuts of one network that are tried and thrown away."""
 
-    def __init__(
-        self, model: nn.Module, run: Run, channels: Channels, expected: list[tuple[int, ...]], trains: bool
-    ) -> None:
-        self.model, self.run, self.expected, self.trains = model, run, expected, trains
-        self.channels = channels
+    def __init__(self, model: nn.Module, run: Run, channels: Channels) -> None:
+        self.model, self.run, self.channels = model, run, channels
+        self.expected = _shapes(run(model))
 
     def outcome(self, names: list[str], *, whole: bool) -> _Outcome:
         """What happens when the first few channels of these groups are shut, not everywhere the same number, or all."""
@@ -155,14 +146,30 @@ class _Attempt:
         try:
             small = cut(self.model, layout, is_open)
             shapes = _shapes(progress.watch(small, self.run))
-            if self.trains:
-                self.run(small.train())
         except Exception as error:  # whatever the user's forward raises
-            why = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-            return _Outcome(why, progress.count, progress.module)
-        if shapes == self.expected:
-            return _Outcome("", (inf, inf))
-        return _Outcome(f"the output has shape {shapes} instead of {self.expected}", progress.count)
+            return _Outcome(_said(error), progress.count, progress.module)
+        if shapes != self.expected:
+            return _Outcome(f"the output has shape {shapes} instead of {self.expected}", progress.count)
+        try:
+            self.run(small.train())
+        except Exception as error:  # whatever the user's forward raises
+            return _Outcome(_said(error) if self._trains else "", (inf, inf))
+        return _Outcome("", (inf, inf))
+
+    @cached_property
+    def _trains(self) -> bool:
+        """Whether the network also runs in training mode on the example; batch norm refuses a single value."""
+        try:
+            self.run(self.model.train())
+        except Exception:  # whatever the user's forward raises
+            return False
+        finally:
+            self.model.eval()
+        return True
+
+
+def _said(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
 
 
 def _shapes(output: object) -> list[tuple[int, ...]]:

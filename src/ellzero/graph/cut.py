@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensor
 
 from ellzero.errors import SurgeryError
 from ellzero.graph.layout import Layout
@@ -77,6 +78,8 @@ def _as_parameter(small: Tensor, before: nn.Parameter) -> nn.Parameter:
 
 
 def _shrink(name: str, tensor: Tensor, kept: Mapping[Slot, Tensor], factors: Mapping[Slot, Tensor]) -> Tensor:
+    if isinstance(tensor, FakeTensor):  # one operation instead of several, where there is nothing to select from
+        return tensor.new_empty([len(kept.get((name, dim), range(size))) for dim, size in enumerate(tensor.shape)])
     original = tensor
     for dim in range(tensor.dim()):
         index = kept.get((name, dim))

@@ -17,7 +17,7 @@ from ellzero.graph.cut import cut, kept_indices
 from ellzero.graph.layout import Layout, settle
 from ellzero.graph.norms import gated_norms, normalising_open
 from ellzero.graph.outputs import tensors_in
-from ellzero.graph.shadow import Example, forward
+from ellzero.graph.shadow import Example, forward, has_numbers
 
 _LARGEST = 2**23
 """Networks of more parameters are not rehearsed: copies in float64 would outweigh the network several times."""
@@ -45,7 +45,7 @@ def rehearse(model: nn.Module, example: Example, channels: Channels, *, times: i
     """
     parameters = list(model.parameters())
     small = sum(parameter.numel() for parameter in parameters) <= _LARGEST
-    if not channels.gated or not small or any(parameter.is_meta for parameter in parameters):
+    if not channels.gated or not small or not has_numbers(model):
         return channels
     for seed in range(times):
         rehearsal = _Rehearsal.of(model, example, channels, seed) if channels.gated else None

@@ -1,6 +1,6 @@
 """Run a network on its example without its numbers: a shadow, which has shapes only."""
 
-__all__ = ["NEEDS_DATA", "Example", "Run", "arguments", "forward", "on_shadow"]
+__all__ = ["NEEDS_DATA", "Example", "Run", "arguments", "forward", "has_numbers", "on_shadow"]
 
 import copy
 import logging
@@ -96,7 +96,7 @@ def _shadow(model: nn.Module, mode: FakeTensorMode) -> nn.Module:
         ) from error
 
 
-def _has_numbers(model: nn.Module) -> bool:
+def has_numbers(model: nn.Module) -> bool:
     """Whether there is data in all tensors, or they are on the meta device or fake already."""
     return not any(
         tensor.is_meta or isinstance(tensor, FakeTensor) for tensor in [*model.parameters(), *model.buffers()]
@@ -118,12 +118,12 @@ def on_shadow(model: nn.Module, example: Example, action: Callable[[nn.Module, R
         TraceError: if the network cannot be copied, or its control flow needs numbers that it does not have.
     """
     mode = FakeTensorMode(allow_non_fake_inputs=True)
-    has_numbers = _has_numbers(model)
+    is_real = has_numbers(model)
 
     def given(leaf: object) -> object:
         if not isinstance(leaf, Tensor):
             return leaf
-        is_elsewhere = has_numbers and leaf.is_meta and not isinstance(leaf, FakeTensor)  # which is to be refused
+        is_elsewhere = is_real and leaf.is_meta and not isinstance(leaf, FakeTensor)  # which is to be refused
         return mode.from_tensor(leaf) if is_elsewhere else _fake(leaf, mode)
 
     fake = tree_map(given, example)
@@ -142,9 +142,9 @@ def on_shadow(model: nn.Module, example: Example, action: Callable[[nn.Module, R
             return action(shadow, run_without_data)
         except (*NEEDS_DATA, TraceError) as error:  # some operations refuse fake tensors that they accept with data
             is_meta = any(isinstance(leaf, Tensor) and leaf.is_meta for leaf in tree_leaves(example))
-            if isinstance(error, TraceError) and (is_meta or not has_numbers):
+            if isinstance(error, TraceError) and (is_meta or not is_real):
                 raise
-            if not has_numbers:
+            if not is_real:
                 raise TraceError(
                     f"the forward pass looks at numbers ({error}), which a network on the meta device does not have; "
                     "build it on the CPU"
