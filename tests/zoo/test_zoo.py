@@ -14,16 +14,11 @@ import networks
 from ellzero.errors import TraceError
 from ellzero.graph import Costs, Target, forward, tensors_in
 from networks.calls import turned
-from networks.expected import KEPT, NOT_YET, NOTHING_PRUNABLE, PRUNABLE, WORK_DEPENDS_ON_DATA
+from networks.expected import KEPT, NOTHING_PRUNABLE, PRUNABLE, WORK_DEPENDS_ON_DATA
 
 SEEDS = (0, 1)
 TOLERANCE = 1e-10
 """Of the largest output, in float64: what another order of summation may change, and room for it."""
-
-
-def expect(request, case):
-    if case.name in NOT_YET:
-        request.applymarker(pytest.mark.xfail(strict=False, reason="less is found today than is expected"))
 
 
 def assert_same(found, expected):
@@ -142,9 +137,7 @@ def test_ties_and_frozen_weights_stay_as_they_were(case):
         assert len(list(small.parameters())) == len(list(case.model.parameters()))
 
 
-def test_a_network_is_without_gates_only_where_mathematics_wants_it(case, request):
-    if not case.channels.gated:
-        expect(request, case)
+def test_a_network_is_without_gates_only_where_mathematics_wants_it(case):
     assert bool(case.channels.gated) != (case.name in NOTHING_PRUNABLE)
     if case.name in NOTHING_PRUNABLE:
         assert NOTHING_PRUNABLE[case.name] in str(case.channels)
@@ -158,8 +151,7 @@ def test_a_network_without_gates_is_refused_with_all_reasons(case):
     assert all(group.reason and group.reason in str(refused.value) for group in case.channels.groups)
 
 
-def test_what_a_user_expects_to_shrink_does(case, request):
-    expect(request, case)
+def test_what_a_user_expects_to_shrink_does(case):
     cut = {(member.tensor, member.dim) for group in case.channels.gated for member in group.members}
     for pattern in PRUNABLE[case.name]:
         asked = dimensions(case.model, pattern)
@@ -180,7 +172,7 @@ def test_what_is_kept_says_why(case):
 
 def test_the_tables_speak_of_networks_that_exist():
     assert PRUNABLE.keys() == networks.NETWORKS.keys()
-    assert {*KEPT, *NOTHING_PRUNABLE, *NOT_YET, *WORK_DEPENDS_ON_DATA} <= networks.NETWORKS.keys()
+    assert {*KEPT, *NOTHING_PRUNABLE, *WORK_DEPENDS_ON_DATA} <= networks.NETWORKS.keys()
     assert len(NOTHING_PRUNABLE) <= 3
 
 

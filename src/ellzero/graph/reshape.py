@@ -41,10 +41,10 @@ def reshape(labels: Labels, vectors: Vectors, before: tuple[int, ...], after: tu
                 labels.pin(np.concatenate([vectors[dim] for dim in constant]), "is merged with others by a view")
                 continue
         sizes = [before[dim] for dim in old]
-        flat = _merge(labels, [vectors[dim] for dim in labelled], math.prod(sizes)) if len(labelled) > 1 else None
+        flat, kept = _merge(labels, [vectors[dim] for dim in labelled], math.prod(sizes), site)
         if flat is None:
-            shape = [before[dim] if dim == labelled[0] else 1 for dim in old]
-            flat = np.broadcast_to(vectors[labelled[0]].reshape(shape), sizes).reshape(-1)
+            shape = [before[dim] if dim == labelled[kept] else 1 for dim in old]
+            flat = np.broadcast_to(vectors[labelled[kept]].reshape(shape), sizes).reshape(-1)
         found = _split(labels, flat, [after[dim] for dim in new], site)
         if found is None:
             labels.pin(flat, "is in many places of a view")
@@ -70,14 +70,19 @@ def _blocks(before: tuple[int, ...], after: tuple[int, ...]) -> list[tuple[list[
     return blocks
 
 
-def _merge(labels: Labels, vectors: list[Vector], size: int) -> Vector | None:
-    """One new label per position if all come from an input; otherwise all but the first of the channels are pinned."""
+def _merge(labels: Labels, vectors: list[Vector], size: int, site: str) -> tuple[Vector | None, int]:
+    """One new label per position if all come from an input; otherwise which channels remain, the others are pinned."""
     numbers = np.unique(np.concatenate([labels.slot_of(vector) for vector in vectors]))
+    if len(vectors) == 1:
+        return None, 0
     if all(labels.slots[number][0] == "" for number in numbers) and math.prod(map(len, vectors)) == size:
-        return labels.allot("", 1, size)
-    for vector in vectors[1:]:
+        return labels.allot("", 1, size), 0
+    site = f"{site} merged"
+    labels.splits.append(Split(site, len(vectors), np.concatenate(vectors)))
+    kept = labels.choices.get(site, 0)
+    for vector in [*vectors[:kept], *vectors[kept + 1 :]]:
         labels.pin(vector, "is merged with other channels by a view")
-    return None
+    return None, kept
 
 
 def _split(labels: Labels, flat: Vector, sizes: list[int], site: str) -> tuple[int, Vector] | None:
