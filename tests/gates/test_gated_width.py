@@ -135,3 +135,26 @@ def test_norms_are_plain_data(model):
     channels = trace(model, EXAMPLE, width=True)
     assert [norm.module for norm in channels.norms] == ["blocks.0.norm", "blocks.1.norm", "norm"]
     assert Channels.from_json(channels.to_json()) == channels
+
+
+def test_a_norm_may_be_called_with_a_keyword():
+    class Named(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.read, self.norm, self.head = nn.Linear(4, WIDTH), RootMeanSquare(WIDTH), nn.Linear(WIDTH, 2)
+
+        def forward(self, values: Tensor) -> Tensor:
+            return self.head(self.norm(values=self.read(values)))
+
+    values = torch.randn(3, 4).double()
+    gated = l0.Gated(Named().double(), values, width=True)
+    small = l0.prune(gated, plan=Plan({"read": (0, 5)}))
+    assert small.read.out_features == WIDTH - 2
+
+
+def test_half_precision_counts_wide_streams_rightly():
+    model = nn.Sequential(nn.Linear(4, 1000), nn.LayerNorm(1000), nn.Linear(1000, 2)).bfloat16()
+    values = torch.randn(3, 4).bfloat16()
+    gated = l0.Gated(model, values, width=True).eval()
+    small = l0.prune(gated, plan=Plan({"0": tuple(range(1, 1000, 2))}))
+    assert small[1].normalized_shape == (500,)

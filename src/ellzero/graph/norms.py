@@ -88,14 +88,21 @@ class _Before:
     def __init__(self, norm: Norm, is_open: Callable[[], Tensor]) -> None:
         self.norm, self.is_open = norm, is_open
 
-    def __call__(self, module: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
-        value = args[0]
-        is_open = self.is_open().to(value.dtype)
-        scaled = is_open * _scale(is_open)
+    def __call__(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if args:
+            return (self._scaled(args[0]), *args[1:]), kwargs
+        name = next(iter(kwargs))
+        return args, {**kwargs, name: self._scaled(kwargs[name])}
+
+    def _scaled(self, value: Tensor) -> Tensor:
+        """In single precision at least, as norms compute."""
+        wide = value.to(torch.promote_types(value.dtype, torch.float32))
+        is_open = self.is_open()
+        scaled = is_open * _scale(is_open, wide.dtype)
         if self.norm.centred:
-            mean = (value * is_open).sum(-1, keepdim=True) / is_open.sum()
-            return mean + scaled * (value - mean), *args[1:]
-        return value * scaled, *args[1:]
+            mean = (wide * is_open).sum(-1, keepdim=True) / is_open.sum()
+            return (mean + scaled * (wide - mean)).to(value.dtype)
+        return (wide * scaled).to(value.dtype)
 
 
 class _After:
@@ -105,13 +112,14 @@ class _After:
         self.norm, self.is_open = norm, is_open
 
     def __call__(self, module: nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor:
-        scale = _scale(self.is_open().to(output.dtype))
+        scale = _scale(self.is_open(), output.dtype)
         bias = getattr(module, "bias", None) if self.norm.centred else None
         return output / scale if bias is None else (output - bias) / scale + bias
 
 
-def _scale(is_open: Tensor) -> Tensor:
-    return torch.sqrt(len(is_open) / is_open.sum())
+def _scale(is_open: Tensor, dtype: torch.dtype) -> Tensor:
+    precise = torch.float64 if dtype == torch.float64 else torch.float32
+    return torch.sqrt(len(is_open) / is_open.sum().to(precise)).to(dtype)
 
 
 def normalise_open(model: nn.Module, norm: Norm, is_open: Callable[[], Tensor]) -> None:
@@ -123,7 +131,7 @@ def normalise_open(model: nn.Module, norm: Norm, is_open: Callable[[], Tensor]) 
         is_open: returns which channels are open in this forward, bool, shape `(channels,)`.
     """
     module = model.get_submodule(norm.module)
-    module.register_forward_pre_hook(_Before(norm, is_open))
+    module.register_forward_pre_hook(_Before(norm, is_open), with_kwargs=True)
     module.register_forward_hook(_After(norm, is_open))
 
 
@@ -133,6 +141,7 @@ def normalise_all(model: nn.Module) -> None:
         for hooks in (module._forward_pre_hooks, module._forward_hooks):
             for key in [key for key, hook in hooks.items() if isinstance(hook, (_Before, _After))]:
                 del hooks[key]
+                module._forward_pre_hooks_with_kwargs.pop(key, None)
 
 
 @contextmanager
