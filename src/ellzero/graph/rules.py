@@ -14,8 +14,9 @@ from ellzero.graph.contractions import CONTRACTIONS, meet
 from ellzero.graph.convolutions import CONVOLUTIONS
 from ellzero.graph.count import multiply_adds_of
 from ellzero.graph.indexing import INDEXING
-from ellzero.graph.labels import CONSTANT, FIXED, NONE, Labels, Toil, Vector, Vectors
+from ellzero.graph.labels import CONSTANT, NONE, Labels, Toil, Vector, Vectors
 from ellzero.graph.movement import MOVEMENTS, short
+from ellzero.graph.normalisers import NORMALISERS
 from ellzero.graph.norms import NORMALISATION
 from ellzero.graph.record import Call, Value
 
@@ -101,59 +102,6 @@ def _stack(labels: Labels, call: Call) -> None:
 
 def _vector(labels: Labels, value: Value, dim: int) -> Vector:
     return labels.of(value).get(dim, np.full(value.shape[dim], NONE))
-
-
-def _batch_norm(labels: Labels, call: Call) -> None:
-    """Statistics and affine parameters belong to the channel that they normalise."""
-    source, *stored = call.sources
-    out = call.targets[0]
-    channels = labels.of(source).get(1)
-    for dim in labels.of(source).keys() - {1}:
-        labels.pin(labels.of(source)[dim], "is mixed by the statistics of a batch norm")
-    for value in stored:
-        if channels is None:
-            labels.pin_all([value], "normalises values that carry no channels")
-        elif 0 in labels.of(value):
-            labels.unite(channels, labels.of(value)[0])
-        elif math.prod(value.shape) > 1:
-            labels.pin(channels, FIXED)
-    labels.put(out, {} if channels is None else {1: channels})
-
-
-def _group_norm(labels: Labels, call: Call) -> None:
-    """Channels that are normalised together go together."""
-    source, *affine = call.sources
-    groups = int(call.args[6])
-    channels = labels.of(source).get(1)
-    for dim in labels.of(source).keys() - {1}:
-        labels.pin(labels.of(source)[dim], f"normalised together by {short(call)}")
-    if channels is not None and groups == 1:
-        labels.pin(channels, f"normalised together by {short(call)}")
-    elif channels is not None:
-        rows = channels.reshape(groups, -1)
-        for column in rows.T[1:]:
-            labels.unite(rows[:, 0], column)
-    for value in affine:
-        if channels is None or 0 not in labels.of(value):
-            labels.pin_all([value], "normalises values that carry no channels")
-        else:
-            labels.unite(channels, labels.of(value)[0])
-    labels.put(call.targets[0], {} if channels is None else {1: channels})
-
-
-def _weight_norm(labels: Labels, call: Call) -> None:
-    """`v * g / ||v||` with a norm over all dimensions but one, whose channels stay apart."""
-    direction, length = call.sources
-    dim = int(call.args[2] if len(call.args) > 2 else call.kwargs.get("dim", 0)) % len(direction.shape)
-    for key, found in labels.of(direction).items():
-        if key != dim:
-            labels.pin(found, f"normalised together by {short(call)}")
-    channels, lengths = labels.of(direction).get(dim), labels.of(length).get(dim)
-    if channels is None or lengths is None:
-        labels.pin_all(call.sources, FIXED)
-        return
-    labels.unite(channels, lengths)
-    labels.put(call.targets[0], {dim: channels})
 
 
 def _keep_all_but(dims: Callable[[Call, Value], Iterable[int]], reason: str) -> Rule:
@@ -250,9 +198,7 @@ _RULES: Mapping[str, Rule] = MappingProxyType(
     | _table(_POINTWISE, pointwise)
     | _table("cat", _cat)
     | _table("stack", _stack)
-    | _table("_weight_norm_interface", _weight_norm)
-    | _table("native_batch_norm _native_batch_norm_legit _native_batch_norm_legit_no_training cudnn_batch_norm "
-             "batch_norm_with_update _batch_norm_with_update _native_batch_norm_legit_functional", _batch_norm)
+    | dict(NORMALISERS)
     | _table(_PAD, _keep_all_but(_padded, "is padded with values of fixed width by"))
     | _table(_POOL_1D, _keep_all_but(_last(1), "is mixed by"))
     | _table(_POOL_2D, _keep_all_but(_last(2), "is mixed by"))
@@ -262,7 +208,6 @@ _RULES: Mapping[str, Rule] = MappingProxyType(
     | _table("max_unpool2d", _unpool(2))
     | _table("max_unpool3d", _unpool(3))
     | _table("_softmax _log_softmax _safe_softmax", _keep_all_but(_named, "normalised together by"))
-    | _table("native_group_norm", _group_norm)
     | _table(
         "native_layer_norm _fused_rms_norm rms_norm",
         _keep_all_but(lambda call, value: range(-len(call.args[1]), 0), "normalised together by"),

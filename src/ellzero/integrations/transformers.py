@@ -56,15 +56,7 @@ def fit_config(small: Any) -> dict[str, tuple[int, int]]:
             now = _matches(type(small), trial, wanted)
             if now > matches:
                 found, matches, improved = trial, now, True
-    built = _built(type(small), found)
-    different = [name for name, shape in wanted.items() if built.get(name) != shape]
-    if different:
-        name = different[0]
-        raise SurgeryError(
-            f"no configuration of {type(small).__name__} describes this network: {name!r} has shape {wanted[name]}. "
-            "Its layers have different widths, or the class derives one width from another; prune(..., uniform=True) "
-            "gives all layers of a kind the same width. The network itself works as it is: save it with ellzero.save"
-        )
+    _check(type(small), found, wanted)
     changed = {
         field: (getattr(config, field), getattr(found, field))
         for field in vars(found)
@@ -75,6 +67,18 @@ def fit_config(small: Any) -> dict[str, tuple[int, int]]:
     for field, (_, after) in changed.items():
         setattr(config, field, after)
     return changed
+
+
+def _check(kind: type[nn.Module], config: Any, wanted: Shapes) -> None:
+    built = _built(kind, config)
+    different = [name for name, shape in wanted.items() if built.get(name) != shape]
+    if different:
+        raise SurgeryError(
+            f"no configuration of {kind.__name__} describes this network: {different[0]!r} has shape "
+            f"{wanted[different[0]]}. Its layers have different widths, or the class derives one width from another; "
+            "prune(..., uniform=True) gives all layers of a kind the same width. The network itself works as it is: "
+            "save it with ellzero.save"
+        )
 
 
 def _changes(small: nn.Module, config: Any) -> Iterator[tuple[str, int]]:
