@@ -75,7 +75,7 @@ class Budget(Sizer):
         self.ramp = ramp if ramp is not None else max(1, int(RAMP * steps)) if steps else DEFAULT_RAMP_STEPS
         self.dual_lr = dual_lr
         device = gated.log_odds.device
-        goal = torch.tensor(self.goals, device=device)
+        goal = torch.tensor(self.goals, dtype=torch.float32, device=device)
         self.controller = CONTROLLERS[controller]
         self.state = self.controller(self._expected().detach(), goal, ramp=self.ramp, dual_lr=dual_lr)
         gated.gates.add_module("budget", self.state)

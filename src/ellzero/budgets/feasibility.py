@@ -73,7 +73,7 @@ def simulate(
     stride = max(1, -(-steps // _MOST_SIMULATED))
     gates = nn.Parameter(log_odds.detach().clone())
     copy, lr = _copy(optimizer, group, gates, stride)
-    goal = torch.tensor(list(goals), device=gates.device)
+    goal = torch.tensor(list(goals), dtype=torch.float32, device=gates.device)
     best = costs.expected(prob_open(gates)).detach()
     law = controller(best, goal, ramp=ramp, dual_lr=dual_lr, stride=stride)
     for _ in range(0, steps, stride):

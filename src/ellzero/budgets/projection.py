@@ -132,7 +132,7 @@ def over(costs: Costs, is_open: Tensor, limits: Sequence[int]) -> list[int]:
 def slopes(costs: Costs, targets: list[int]) -> Tensor:
     """How much the sum of some expected costs depends on each gate when all are half open, shape `(gates,)`."""
     with torch.enable_grad():
-        prob = torch.full((costs.layout.num_gates,), 0.5, requires_grad=True)
+        prob = torch.full((costs.layout.num_gates,), 0.5, dtype=torch.float32, requires_grad=True)
         (slope,) = torch.autograd.grad(costs.expected(prob)[targets].sum(), prob)
     return slope
 

@@ -108,7 +108,7 @@ class Gated(nn.Module):
         try:
             return super().__getattr__(name)
         except AttributeError:
-            if name == "model":
+            if name == "model" or name.startswith("__"):  # how to copy the model is not how to copy this
                 raise
             return getattr(self.model, name)
 
@@ -185,7 +185,7 @@ class Gated(nn.Module):
 
 
 def _start(layout: Layout, *, pretrained: bool, log_odds: float | None) -> Tensor:
-    start = torch.empty(layout.num_gates)
+    start = torch.empty(layout.num_gates, dtype=torch.float32)
     for group, place in layout.slices():
         fresh = FRESH_POSITION if group.kind == "positions" else FRESH
         start[place] = log_odds if log_odds is not None else PRETRAINED if pretrained else fresh

@@ -84,6 +84,11 @@ def _repaired(attempt: "_Attempt", names: list[str], candidates: Candidates) -> 
         best = max(tried, key=lambda pair: pair[0].progress, default=(now, chosen))
         if best[0].progress <= now.progress:
             break
+        alike = sorted(
+            {one[1] for found, option in tried if found.progress == best[0].progress for one in option ^ chosen}
+        )
+        if len(alike) > 1:
+            return _following(original, candidates, chosen), f"{' and '.join(alike)} may each be its number"
         now, chosen = best
     return _following(original, candidates, chosen), now.why
 

@@ -166,7 +166,7 @@ class Costs:
                 torch.cat([self._multiples, self._multiples.new_zeros(1, self._multiples.shape[1])])[factors].float(),
                 (self._coefficients / full).float(),
                 self.layout.group,
-                torch.zeros(self._multiples.shape[1]),
+                torch.zeros(self._multiples.shape[1], dtype=torch.float32),
             )
             self._on[device] = tuple(tensor.to(device) for tensor in tensors)
         return self._on[device]

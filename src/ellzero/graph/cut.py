@@ -128,6 +128,8 @@ def _correct(module: nn.Module) -> nn.Module | None:
         module.input_size = cast(Tensor, module.weight_ih_l0).shape[1]
         module.hidden_size = cast(Tensor, module.weight_hh_l0).shape[1]
         module._init_flat_weights()
+    elif isinstance(module, nn.RNNCellBase):
+        module.input_size, module.hidden_size = module.weight_ih.shape[1], module.weight_hh.shape[1]
     elif isinstance(module, nn.PReLU):
         module.num_parameters = len(module.weight)
         return None if len(module.weight) else nn.Identity()

@@ -27,12 +27,15 @@ def _embedding(labels: Labels, call: Call) -> None:
 
 def _index(labels: Labels, call: Call) -> None:
     """`source[indices]`: indexed dimensions become those of the indices, at the place of the first, or in front."""
-    source, indices = call.args[0], call.args[1]
+    source, indices, out = call.args[0], call.args[1], call.targets[0]
     used = [dim for dim, index in enumerate(indices) if index is not None]
     labels.pin_all([index for index in indices if index is not None], "decides which values are read")
     for dim in set(used) & labels.of(source).keys():
         labels.pin(labels.of(source)[dim], _CHOSEN)
     num = max(len(indices[dim].shape) for dim in used)
+    if len(out.shape) != len(source.shape) - len(used) + num:  # a mask, which spans several dimensions
+        labels.pin_all([source], "is chosen by a mask")
+        return
     are_adjacent = used == list(range(used[0], used[0] + len(used)))
     front = used[0] if are_adjacent else 0
     vectors = {}

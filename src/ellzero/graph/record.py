@@ -52,7 +52,8 @@ class Call:
 class Recording:
     """The calls of one forward pass, and which values are the inputs, the outputs and the stored tensors.
 
-    `unreached` names parameters that no operation used, if the network ran on numbers and so may use them on others.
+    `needs_data` says whether the network ran on numbers, because it looks at them; then `unreached` names parameters
+    that no operation used, but may use on others.
     """
 
     calls: tuple[Call, ...]
@@ -60,6 +61,7 @@ class Recording:
     outputs: tuple[Value, ...]
     stored: dict[str, Value]
     unreached: tuple[str, ...] = ()
+    needs_data: bool = False
 
 
 def values_in(tree: Any) -> list[Value]:
@@ -115,8 +117,10 @@ def _record(model: nn.Module, run: Run) -> Recording:
         raise TraceError(
             f"the forward pass returned {type(output).__name__} without any tensor in it; return at least one"
         )
-    unreached = () if _is_shadow(model) else _unreached(model, stored, recorder.calls)
-    return Recording(tuple(recorder.calls), tuple(inputs), tuple(outputs), stored, unreached)
+    if _is_shadow(model):
+        return Recording(tuple(recorder.calls), tuple(inputs), tuple(outputs), stored)
+    unreached = _unreached(model, stored, recorder.calls)
+    return Recording(tuple(recorder.calls), tuple(inputs), tuple(outputs), stored, unreached, needs_data=True)
 
 
 def _is_shadow(model: nn.Module) -> bool:

@@ -154,13 +154,15 @@ def on_shadow(model: nn.Module, example: Example, action: Callable[[nn.Module, R
 
 @contextmanager
 def _without_fused_layers() -> Iterator[None]:
-    """In evaluation mode a Transformer layer may be one operation, which neither counters nor rules look into."""
-    before = torch.backends.mha.get_fastpath_enabled()
+    """In evaluation mode a Transformer or recurrent layer may be one operation, which no rule looks into."""
+    before = torch.backends.mha.get_fastpath_enabled(), torch._C._get_mkldnn_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
+    torch._C._set_mkldnn_enabled(False)
     try:
         yield
     finally:
-        torch.backends.mha.set_fastpath_enabled(before)
+        torch.backends.mha.set_fastpath_enabled(before[0])
+        torch._C._set_mkldnn_enabled(before[1])
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 __all__ = ["trace"]
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from math import prod
@@ -20,6 +21,8 @@ from ellzero.graph.record import Recording, record
 from ellzero.graph.removable import mark_removable
 from ellzero.graph.rules import Rule, apply_rule
 from ellzero.graph.shadow import Example
+
+_LOG = logging.getLogger("ellzero")
 
 
 def trace(
@@ -69,6 +72,8 @@ def trace(
         raise TypeError(f"expected a network to trace, an nn.Module, got {type(model).__name__}")
     _check_keep(model, keep)
     recording = record(model, example)
+    if recording.needs_data:
+        _LOG.warning("the forward pass looks at numbers: only what runs on this example is traced and compared")
     _check_rules(rules, recording)
 
     def attempt(choices: Mapping[str, int]) -> tuple[Channels, Labels]:
