@@ -317,3 +317,29 @@ def test_the_same_seed_gives_the_same_gates_and_another_seed_others(build):
     assert torch.equal(one.log_odds, same.log_odds)
     assert torch.equal(one.gates.values(), same.gates.values())
     assert not torch.equal(one.gates.values(), other.gates.values())
+
+
+def test_a_copy_of_a_network_whose_root_owns_a_masked_weight_is_gated_too():
+    class Own(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.up, self.down = nn.Parameter(torch.randn(6, 5)), nn.Parameter(torch.randn(3, 6))
+
+        def forward(self, values):
+            return nn.functional.linear(nn.functional.linear(values, self.up).relu(), self.down)
+
+    gated = l0.Gated(Own(), torch.randn(1, 5))
+    assert isinstance(copy.deepcopy(gated), l0.Gated)
+
+
+def test_gates_are_in_single_precision_whatever_the_default():
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        gated = l0.Gated(nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 2)), torch.zeros(1, 4))
+        budget = l0.Budget(gated, params=0.5)
+        budget.penalty().backward()
+        budget.step()
+    finally:
+        torch.set_default_dtype(before)
+    assert gated.log_odds.dtype == torch.float32

@@ -176,3 +176,8 @@ def test_tracing_leaves_the_network_alone():
     trace(model, torch.zeros(2, 6, 5))
     assert (model.heads, model.kv_heads) == (4, 4)
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
+@pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU])
+def test_recurrent_layers_are_looked_into_in_single_precision_too(kind):
+    assert trace(Recurrent(kind), torch.randn(2, 5, 4)).num_gates == 14

@@ -5,6 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from ellzero.errors import TraceError
 from ellzero.graph import trace
 
 
@@ -268,3 +269,62 @@ def test_attention_whose_heads_its_class_counts_by_itself_is_kept_not_broken():
             return self.head(hidden + self.attention(hidden, hidden, hidden, need_weights=False)[0])
 
     assert trace(Mixed(), torch.zeros(1, 3, 4)).num_gates == 0
+
+
+class Masked(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first, self.last = nn.Linear(5, 8), nn.Linear(8, 3)
+
+    def forward(self, values, mask):
+        return self.last(self.first(values).relu()[mask])
+
+
+def test_a_mask_as_an_index_keeps_what_it_picks_from():
+    channels = trace(Masked(), (torch.randn(2, 4, 5), torch.ones(2, 4, dtype=torch.bool)))
+    assert channels.group("first").reason == "is chosen by a mask"
+
+
+def test_a_narrower_index_keeps_what_it_gathers_from():
+    model = Network(lambda m, h: h.gather(0, torch.zeros(2, 4, dtype=torch.long)), reads=4)
+    assert "no rule for this use of aten.gather" in trace(model, torch.zeros(3, 6)).group("first").reason
+
+
+class Ambiguous(nn.Module):
+    """As many heads as each is wide, under names that do not say which is which."""
+
+    def __init__(self):
+        super().__init__()
+        self.h = self.d = 4
+        self.q, self.k, self.v, self.o = (nn.Linear(16, 16) for _ in range(4))
+
+    def forward(self, x):
+        q, k, v = (f(x).view(*x.shape[:2], self.h, self.d).transpose(1, 2) for f in (self.q, self.k, self.v))
+        return self.o(((q @ k.mT).softmax(3) @ v).transpose(1, 2).reshape(*x.shape[:2], self.h * self.d))
+
+
+def test_numbers_that_may_each_be_the_number_of_heads_are_not_guessed():
+    with torch.device("meta"):
+        model = Ambiguous()
+    channels = trace(model, torch.zeros(1, 5, 16))
+    assert channels.num_gates == 0
+    assert "its width is fixed in the forward pass" in channels.group("q").reason
+
+
+def test_a_forward_pass_that_looks_at_numbers_is_announced(caplog):
+    model = Network(lambda m, h: h * 2 if float(m.last.bias.sum()) > 1e9 else h)
+    assert trace(model, torch.zeros(3, 6)).num_gates == 8
+    assert "only what runs on this example is traced" in caplog.text
+
+
+def test_a_weight_that_the_example_does_not_use_is_announced(caplog):
+    trace(Network(lambda m, h: h, spare=nn.Parameter(torch.zeros(8, 8))), torch.zeros(3, 6))
+    assert "'spare' is not used on this example" in caplog.text
+
+
+def test_a_compiled_module_is_refused():
+    with (
+        pytest.warns(DeprecationWarning, match="jit"),
+        pytest.raises(TraceError, match=r"'0' is compiled by torch.jit"),
+    ):
+        trace(nn.Sequential(torch.jit.script(nn.Linear(3, 4)), nn.Linear(4, 2)), torch.zeros(1, 3))

@@ -9,7 +9,9 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 import ellzero as l0
+from ellzero.errors import SurgeryError
 from ellzero.graph import NoChannels, OnlyBias, Select, structure_of
+from ellzero.surgery import compare
 
 
 class Residual(nn.Module):
@@ -269,3 +271,12 @@ def test_all_shut_leaves_the_smallest_network():
         (1, 1),
         (3, 1),
     ]
+
+
+def test_small_outputs_do_not_hide_a_difference():
+    one, other = (nn.Sequential(nn.Linear(3, 2), nn.Identity()) for _ in range(2))
+    for network in (one, other):
+        network[0].weight.data.mul_(1e-6)
+        network[0].bias.data.zero_()
+    with pytest.raises(SurgeryError, match="differs from the gated one"):
+        compare(one, other, torch.ones(1, 3))

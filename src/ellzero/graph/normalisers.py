@@ -35,8 +35,8 @@ def _group_norm(labels: Labels, call: Call) -> None:
     channels = labels.of(source).get(1)
     for dim in labels.of(source).keys() - {1}:
         labels.pin(labels.of(source)[dim], f"normalised together by {short(call)}")
-    if channels is not None and groups == 1:
-        labels.pin(channels, f"normalised together by {short(call)}")
+    if channels is not None and (groups == 1 or not any(0 in labels.of(value) for value in affine)):
+        labels.pin(channels, f"normalised together by {short(call)}")  # without weights nothing says how many are left
     elif channels is not None:
         rows = channels.reshape(groups, -1)
         for column in rows.T[1:]:

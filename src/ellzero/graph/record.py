@@ -52,8 +52,8 @@ class Call:
 class Recording:
     """The calls of one forward pass, and which values are the inputs, the outputs and the stored tensors.
 
-    `needs_data` says whether the network ran on numbers, because it looks at them; then `unreached` names parameters
-    that no operation used, but may use on others.
+    `needs_data` says whether the network ran on numbers, because it looks at them; `unreached` names weights that no
+    operation used, but may use on other inputs.
     """
 
     calls: tuple[Call, ...]
@@ -117,10 +117,9 @@ def _record(model: nn.Module, run: Run) -> Recording:
         raise TraceError(
             f"the forward pass returned {type(output).__name__} without any tensor in it; return at least one"
         )
-    if _is_shadow(model):
-        return Recording(tuple(recorder.calls), tuple(inputs), tuple(outputs), stored)
     unreached = _unreached(model, stored, recorder.calls)
-    return Recording(tuple(recorder.calls), tuple(inputs), tuple(outputs), stored, unreached, needs_data=True)
+    needs_data = not _is_shadow(model)
+    return Recording(tuple(recorder.calls), tuple(inputs), tuple(outputs), stored, unreached, needs_data)
 
 
 def _is_shadow(model: nn.Module) -> bool:
@@ -129,7 +128,7 @@ def _is_shadow(model: nn.Module) -> bool:
 
 def _unreached(model: nn.Module, stored: dict[str, Value], calls: list[Call]) -> tuple[str, ...]:
     used = {value.number for call in calls for value in call.sources}
-    return tuple(name for name, _ in model.named_parameters() if stored[name].number not in used)
+    return tuple(name for name, p in model.named_parameters() if p.dim() > 1 and stored[name].number not in used)
 
 
 def _refuse_empty(inputs: list[Value]) -> None:

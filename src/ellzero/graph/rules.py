@@ -35,9 +35,26 @@ def apply_rule(labels: Labels, call: Call, rules: Mapping[str, Rule] = MappingPr
     is_question = name.startswith(("prim.", "aten.sym_"))  # asks for a size or a device, not for values
     if is_question:
         return
-    is_labelled = any(labels.of(value) for value in call.sources)
     if call.sources and all(value.number in labels.derived for value in call.sources):
         labels.derived.update(value.number for value in call.targets)
+    try:
+        _apply(labels, call, name, rules)
+        _check_widths(labels, call)
+    except (IndexError, KeyError, TypeError, ValueError):  # a use of the operation that its rule does not know
+        labels.pin_all([*call.sources, *call.targets], f"no rule for this use of {name}")
+        for out in call.targets:
+            labels.put(out, {})
+
+
+def _check_widths(labels: Labels, call: Call) -> None:
+    for out in call.targets:
+        for dim, found in labels.of(out).items():
+            if len(found) != out.shape[dim]:
+                raise ValueError(f"{len(found)} labels along a dimension of {out.shape[dim]}")
+
+
+def _apply(labels: Labels, call: Call, name: str, rules: Mapping[str, Rule]) -> None:
+    is_labelled = any(labels.of(value) for value in call.sources)
     if name in rules:
         rules[name](labels, call)
     elif name in _CONSTANTS:

@@ -9,9 +9,10 @@ from math import prod
 from types import MappingProxyType
 
 import numpy as np
+import torch
 from torch import nn
 
-from ellzero.errors import nearest
+from ellzero.errors import TraceError, nearest
 from ellzero.graph.attributes import candidates
 from ellzero.graph.channels import Channels
 from ellzero.graph.fit import prove
@@ -70,10 +71,18 @@ def trace(
     """
     if not isinstance(model, nn.Module):
         raise TypeError(f"expected a network to trace, an nn.Module, got {type(model).__name__}")
+    for name, module in model.named_modules():
+        if isinstance(module, torch.jit.ScriptModule):
+            raise TraceError(
+                f"{name or 'the network'!r} is compiled by torch.jit, which hides what it does; do it later"
+            )
     _check_keep(model, keep)
     recording = record(model, example)
     if recording.needs_data:
         _LOG.warning("the forward pass looks at numbers: only what runs on this example is traced and compared")
+    elif recording.unreached:
+        name = recording.unreached[0]
+        _LOG.warning("%r is not used on this example; if other inputs reach it, give an example that does", name)
     _check_rules(rules, recording)
 
     def attempt(choices: Mapping[str, int]) -> tuple[Channels, Labels]:
@@ -89,7 +98,7 @@ def trace(
 
 def _hidden(channels: Channels, recording: Recording) -> dict[str, str]:
     """Reasons to keep everything where the data decide which layers run: those that did not may read any channel."""
-    if not recording.unreached:
+    if not recording.unreached or not recording.needs_data:
         return {}
     why = f"the data decide what runs, and {recording.unreached[0]!r} did not on this example; give one that reaches it"
     return {group.name: why for group in channels.gated}

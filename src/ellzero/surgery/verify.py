@@ -17,6 +17,9 @@ from ellzero.surgery.precision import precisions
 _UNITS = 2**12
 """Allowed difference in units of the last place: what another order of summation may change."""
 
+_HALF_UNITS = 2**5
+"""The same in half precision, where 4096 units would be more than the outputs themselves."""
+
 _MIXED = 2.0**-6
 """Of that, what is allowed in units of a coarser precision in which only parts are computed."""
 
@@ -61,7 +64,8 @@ def compare(one: nn.Module, other: nn.Module, example: Example) -> float:
         The largest absolute difference.
 
     Raises:
-        SurgeryError: if a difference is more than rounding (4096 units in the last place of the largest output), a
+        SurgeryError: if a difference is more than rounding (4096 units in the last place of the largest output,
+            32 in half precision), a
             network does not run, or the reference returns something else every time.
         NonFiniteError: if the reference returns NaN.
     """
@@ -185,4 +189,6 @@ def _allowed(want: Tensor) -> float:
     if bool(want.isnan().any()):
         raise NonFiniteError("the gated network returns NaN on the example; look for NaN in its weights or the example")
     finite = want[want.isfinite()].abs()
-    return _UNITS * torch.finfo(want.dtype).eps * max(1.0, float(finite.max()) if finite.numel() else 0.0)
+    eps = torch.finfo(want.dtype).eps
+    units = _UNITS if eps < 1e-6 else _HALF_UNITS
+    return units * eps * (float(finite.max()) if finite.numel() else 0.0)
