@@ -68,6 +68,8 @@ def zeroed(original: nn.Module, pruned: nn.Module) -> nn.Module:
             torch.isin(parameter, left[name]) if name in left else torch.zeros_like(parameter, dtype=torch.bool)
         )
         owner, _, short = name.rpartition(".")
+        if short == "original1":  # the direction of a weight norm: its length is zero already, and 0 / 0 is no number
+            continue
         setattr(twin.get_submodule(owner), short, nn.Parameter(parameter * kept[name]))  # ties may be cut, too
     for name, module in pruned.named_modules():
         kind = type(module).__name__
