@@ -178,6 +178,22 @@ def test_tracing_leaves_the_network_alone():
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 
 
+def test_a_state_of_zeros_that_the_caller_makes_follows_the_units(hold_against_mask):
+    class Stated(Recurrent):
+        def __init__(self):
+            super().__init__(nn.GRU)
+            self.units = 8
+
+        def forward(self, values):
+            state = torch.zeros(1, len(values), self.units).to(values)
+            return self.head(self.cells(self.embed(values).relu(), state)[0])
+
+    channels = hold_against_mask(Stated(), torch.randn(2, 5, 4).double())
+    assert [(one.module, one.name) for one in channels.group("cells").attributes if one.name == "units"] == [
+        ("", "units")
+    ]
+
+
 @pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU])
 def test_recurrent_layers_are_looked_into_in_single_precision_too(kind):
     assert trace(Recurrent(kind), torch.randn(2, 5, 4)).num_gates == 14

@@ -49,12 +49,14 @@ def mark_removable(channels: Channels, labels: Labels, recording: Recording) -> 
 
 def carried(channels: Channels, labels: Labels, recording: Recording) -> dict[int, tuple[frozenset[int], ...]]:
     """For each value that is computed, and each of its dimensions, the numbers of the gated groups there, or -1."""
-    group_of = np.full(labels.total, _ALWAYS)
+    classes = labels.classes()
+    group_of_class = np.full(labels.total, _ALWAYS)
     starts = dict(zip(labels.slots, labels.starts, strict=True))
     for number, group in enumerate(channels.groups):
         if not group.reason and group.kind == "channels":
             for member in group.members:
-                group_of[starts[member.tensor, member.dim] + np.asarray(member.index)] = number
+                group_of_class[classes[starts[member.tensor, member.dim] + np.asarray(member.index)]] = number
+    group_of = group_of_class[classes]  # constants that are united with a group belong to it, too
     found = {}
     for call in recording.calls:
         for value in call.targets:
