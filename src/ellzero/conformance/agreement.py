@@ -7,10 +7,8 @@ from torch import Tensor, nn
 
 from ellzero.errors import EllzeroError
 from ellzero.graph import Example, forward, tensors_in
-from ellzero.surgery import evaluating
+from ellzero.surgery import evaluating, rounding
 
-_UNITS = 2**12
-"""Allowed difference in units of the last place: what another order of summation may change."""
 _EXACT = 1e-10
 """Allowed difference in float64, relative to the largest output."""
 
@@ -31,7 +29,8 @@ def agree(expected: list[Tensor], found: list[Tensor]) -> float:
     """The largest difference between outputs, relative to the largest number where that is above one.
 
     Raises:
-        Mismatch: if it is more than rounding (1e-10 in float64, otherwise 4096 units in the last place), or there are
+        Mismatch: if it is more than rounding (1e-10 in float64, otherwise 4096 units in the last place, 32 in half
+            precision), or there are
             other tensors, shapes or dtypes.
     """
     if len(expected) != len(found):
@@ -53,7 +52,7 @@ def _relative(want: Tensor, have: Tensor) -> float:
     scale = max(1.0, float(finite.max()) if finite.numel() else 0.0)
     is_same = (want == have) | (want.isnan() & have.isnan())
     difference = float(torch.where(is_same, 0.0, (want - have).abs()).max()) / scale
-    allowed = _EXACT if torch.finfo(want.dtype).bits == 64 else _UNITS * torch.finfo(want.dtype).eps
+    allowed = _EXACT if torch.finfo(want.dtype).bits == 64 else rounding(want.dtype)
     if not difference <= allowed:
         raise Mismatch(f"the outputs differ by {difference:.2g}, more than the {allowed:.2g} that rounding explains")
     return difference

@@ -17,8 +17,8 @@ def _attention(labels: Labels, call: Call) -> None:
     query, key, value, *others = call.sources
     heads = _heads(labels, query, [key, value])
     rows = [] if heads is None else [heads]
-    for one, reason in ((query, "two computed values are multiplied"), (key, "two computed values are multiplied")):
-        labels.pin(labels.of(one).get(3, _NOTHING), reason)
+    for one in (query, key):
+        labels.pin(labels.of(one).get(3, _NOTHING), "two computed values are multiplied")
     for one in (query, key, value):
         for dim in labels.of(one).keys() & {0, 2}:
             labels.pin(labels.of(one)[dim], "is mixed by attention")

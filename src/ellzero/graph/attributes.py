@@ -9,9 +9,8 @@ from typing import TypeAlias
 from torch import nn
 
 from ellzero.graph.channels import Attribute, Channels, Group
-from ellzero.graph.labels import Labels
 from ellzero.graph.record import Recording
-from ellzero.graph.removable import carried
+from ellzero.graph.removable import Carries
 
 Signature: TypeAlias = tuple[str, str, int]
 """What an attribute is in all blocks that are built alike: module without numbers, name, multiple."""
@@ -42,18 +41,17 @@ def signature(attribute: Attribute) -> Signature:
 
 
 def candidates(
-    model: nn.Module, channels: Channels, labels: Labels, recording: Recording
+    model: nn.Module, channels: Channels, recording: Recording, carries: Carries
 ) -> dict[str, tuple[Attribute, ...]]:
     """For each gated group the attributes that are a multiple of its size, in modules that see its channels.
 
     Args:
         model: whose attributes are looked at.
         channels: the groups.
-        labels: after the network has run on them.
         recording: in which module every operation ran.
+        carries: what every value carries.
     """
     modules: dict[int, set[str]] = defaultdict(set)
-    carries = carried(channels, labels, recording)
     for call in recording.calls:
         for value in [*call.sources, *call.targets]:
             for number in frozenset().union(*carries.get(value.number, ())):

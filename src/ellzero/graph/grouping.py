@@ -14,7 +14,7 @@ from ellzero.graph.labels import Labels, Vector
 from ellzero.graph.modules import Convolution
 from ellzero.graph.norms import settle_norms
 from ellzero.graph.record import Recording
-from ellzero.graph.toil import count_work
+from ellzero.graph.toil import Slots, count_work
 
 _FROM_INPUT = "comes from the input; give inputs=True to gate it"
 
@@ -32,8 +32,9 @@ def gather(model: nn.Module, labels: Labels, recording: Recording, *, inputs: bo
     Returns:
         Channels; none is removable yet.
     """
-    work = count_work(labels)
-    norms = settle_norms(model, labels)
+    slots = Slots(labels)
+    work = count_work(labels, slots)
+    norms = settle_norms(model, labels, slots)
     selectable = _selectable(model, labels)
     parameters = {name for name, _ in model.named_parameters()}
     shapes = {name: value.shape for name, value in recording.stored.items() if name in parameters}

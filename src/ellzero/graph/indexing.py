@@ -64,17 +64,14 @@ def _index_add(labels: Labels, call: Call) -> None:
     for value in [target, *rows]:
         if dim in labels.of(value):
             labels.pin(labels.of(value)[dim], "rows are written by the data")
-    across = [dict(labels.of(value)) for value in [target, *rows]]
-    met = meet(labels, tuple(1 if key == dim else size for key, size in enumerate(target.shape)), [
-        _without(labels, value, dim, found) for value, found in zip([target, *rows], across, strict=True)
-    ])  # fmt: skip
-    labels.put(call.targets[0], met)
+    one_row = [_without(labels, value, dim) for value in [target, *rows]]
+    labels.put(call.targets[0], meet(labels, one_row[0].shape, one_row))
 
 
-def _without(labels: Labels, value: Value, dim: int, vectors: dict[int, np.ndarray]) -> Value:
+def _without(labels: Labels, value: Value, dim: int) -> Value:
     """The value as if it had one row."""
     row = Value(-1 - value.number, tuple(1 if key == dim else size for key, size in enumerate(value.shape)))
-    labels.put(row, {key: found for key, found in vectors.items() if key != dim})
+    labels.put(row, {key: found for key, found in labels.of(value).items() if key != dim})
     return row
 
 

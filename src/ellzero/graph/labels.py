@@ -70,7 +70,7 @@ class Labels:
     follow the same numbering under the name `""`, constants under `CONSTANT`. `choices` says, for views that spread
     channels over several dimensions, along which of them they are told apart (by default the first). `is_wide` says
     that channels which are normalised together may be removed all the same. `derived` holds the values that depend on
-    stored tensors only: computed weights.
+    stored tensors only: computed weights. `known` are the classes at a number of labels and unions.
     """
 
     slots: list[tuple[str, int]] = field(default_factory=list)
@@ -88,6 +88,7 @@ class Labels:
     is_wide: bool = False
     norms: list[Normed] = field(default_factory=list)
     derived: set[int] = field(default_factory=set)
+    known: tuple[int, int, Vector] = (-1, -1, np.zeros(0, dtype=np.int64))
     sizes: dict[str, int] = field(default_factory=dict)
     widths: dict[tuple[str, int], int] = field(default_factory=dict)
 
@@ -145,6 +146,11 @@ class Labels:
 
     def classes(self) -> Vector:
         """For each label the smallest label of its channel."""
+        if self.known[:2] != (self.total, len(self.pairs)):
+            self.known = (self.total, len(self.pairs), self._united())
+        return self.known[2]
+
+    def _united(self) -> Vector:
         root = np.arange(self.total, dtype=np.int64)
         if not self.pairs:
             return root

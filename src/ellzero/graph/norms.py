@@ -54,14 +54,14 @@ NORMALISATION: Mapping[str, Callable[[Labels, Call], bool]] = MappingProxyType(
 """Rules that apply when channels which are normalised together may be removed; false where they do not."""
 
 
-def settle_norms(model: nn.Module, labels: Labels) -> tuple[Norm, ...]:
+def settle_norms(model: nn.Module, labels: Labels, slots: Slots) -> tuple[Norm, ...]:
     """Find a stored dimension with the channels of each norm; where there is none, the channels are pinned.
 
     Args:
         model: its norms must be modules without children that are called with the values alone.
         labels: after the network has run on them; extended by pins.
+        slots: their stored dimensions.
     """
-    slots = Slots(labels)
     found: dict[str, Norm] = {}
     for normed in labels.norms:
         alike = [slot for slot in slots.alike(normed.labels) if labels.widths[slot] == len(normed.labels)]

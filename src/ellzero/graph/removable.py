@@ -1,6 +1,6 @@
 """Which groups may go entirely: those whose absence leaves a path from the inputs to every output."""
 
-__all__ = ["carried", "mark_removable"]
+__all__ = ["Carries", "carried", "mark_removable"]
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -12,24 +12,23 @@ from ellzero.graph.channels import Channels
 from ellzero.graph.labels import NONE, Labels
 from ellzero.graph.record import Recording
 
-_Carries: TypeAlias = Mapping[int, tuple[frozenset[int], ...]]
+Carries: TypeAlias = Mapping[int, tuple[frozenset[int], ...]]
 
 _ALWAYS = -1
 """Stands for values that belong to no gated group."""
 
 
-def mark_removable(channels: Channels, labels: Labels, recording: Recording) -> Channels:
+def mark_removable(channels: Channels, recording: Recording, carries: Carries) -> Channels:
     """Mark groups that can be emptied, all of them at once, without cutting an output off from the inputs.
 
     Args:
         channels: the groups.
-        labels: after the network has run on them.
         recording: the order of the calls.
+        carries: what every value carries; see `carried`.
 
     Returns:
         The same groups, `removable` set. Of several parallel branches without a direct path, the last one stays.
     """
-    carries = carried(channels, labels, recording)
     reached = _reached(recording, carries, frozenset())
     candidates = [n for n, group in enumerate(channels.groups) if not group.reason and group.kind == "channels"]
 
@@ -65,7 +64,7 @@ def carried(channels: Channels, labels: Labels, recording: Recording) -> dict[in
     return found
 
 
-def _reached(recording: Recording, carries: _Carries, emptied: frozenset[int]) -> frozenset[int]:
+def _reached(recording: Recording, carries: Carries, emptied: frozenset[int]) -> frozenset[int]:
     """The outputs that still depend on an input when some groups are empty."""
     alive: dict[int, frozenset[int]] = {value.number: frozenset({_ALWAYS}) for value in recording.inputs}
     for call in recording.calls:

@@ -13,7 +13,7 @@ from ellzero.graph.labels import NONE, Labels, Toil, Vector
 _Slot = tuple[str, int]
 
 
-def count_work(labels: Labels) -> tuple[Work, ...]:
+def count_work(labels: Labels, slots: "Slots") -> tuple[Work, ...]:
     """Express every contraction by the widths of stored dimensions.
 
     An activation that carries channels along a dimension is as wide as a stored dimension with the same channels. Where
@@ -21,8 +21,8 @@ def count_work(labels: Labels) -> tuple[Work, ...]:
 
     Args:
         labels: after the network has run on them; extended by pins.
+        slots: their stored dimensions.
     """
-    slots = Slots(labels)
     return tuple(_express(labels, slots, toil) for toil in labels.toils)
 
 

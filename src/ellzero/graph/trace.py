@@ -19,7 +19,7 @@ from ellzero.graph.fit import prove
 from ellzero.graph.grouping import gather
 from ellzero.graph.labels import Labels
 from ellzero.graph.record import Recording, record
-from ellzero.graph.removable import mark_removable
+from ellzero.graph.removable import carried, mark_removable
 from ellzero.graph.rules import Rule, apply_rule
 from ellzero.graph.shadow import Example
 
@@ -89,8 +89,9 @@ def trace(
         labels = _run(recording, keep, Labels(choices=choices, is_wide=width), rules)
         channels = gather(model, labels, recording, inputs=inputs, positions=positions)
         channels = channels.keeping(_hidden(channels, recording))
-        channels = mark_removable(channels, labels, recording)
-        found = candidates(model, channels, labels, recording)
+        carries = carried(channels, labels, recording)
+        channels = mark_removable(channels, recording, carries)
+        found = candidates(model, channels, recording, carries)
         return prove(model, example, channels, found, times=4 if rules else 1), labels
 
     return _best(attempt)

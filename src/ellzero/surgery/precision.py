@@ -1,6 +1,6 @@
 """In which precision a network computes, whatever the precision of its weights."""
 
-__all__ = ["precisions"]
+__all__ = ["precisions", "rounding"]
 
 from collections.abc import Callable
 from typing import Any
@@ -9,6 +9,19 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
+
+_UNITS, _HALF_UNITS = 2**12, 2**5
+"""In half precision 4096 units would be more than the outputs themselves."""
+
+
+def rounding(dtype: torch.dtype) -> float:
+    """The difference, relative to the largest output, that another order of summation may make: 4096 units or 32.
+
+    Args:
+        dtype: of the outputs, floating or complex.
+    """
+    eps = torch.finfo(dtype).eps
+    return eps * (_UNITS if eps < 1e-6 else _HALF_UNITS)
 
 
 def precisions(run: Callable[[], Any]) -> set[torch.dtype]:

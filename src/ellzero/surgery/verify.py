@@ -12,16 +12,10 @@ from torch.utils._pytree import tree_map
 
 from ellzero.errors import NonFiniteError, SurgeryError
 from ellzero.graph import Example, forward, place_of, tensors_in
-from ellzero.surgery.precision import precisions
-
-_UNITS = 2**12
-"""Allowed difference in units of the last place: what another order of summation may change."""
-
-_HALF_UNITS = 2**5
-"""The same in half precision, where 4096 units would be more than the outputs themselves."""
+from ellzero.surgery.precision import precisions, rounding
 
 _MIXED = 2.0**-6
-"""Of that, what is allowed in units of a coarser precision in which only parts are computed."""
+"""Of what rounding allows, the part that is allowed in a coarser precision in which only parts are computed."""
 
 
 @contextmanager
@@ -104,21 +98,17 @@ def compare(one: nn.Module, other: nn.Module, example: Example) -> float:
 def _outputs(one: nn.Module, other: nn.Module, example: Example) -> tuple[list[Tensor], list[Tensor]]:
     """What both networks return; a network that draws random numbers even in evaluation mode draws the same ones."""
     with evaluating(one, other):
-        try:
-            expected = tensors_in(_seeded(one, example))
-        except Exception as error:  # whatever the user's forward raises
-            raise SurgeryError(
-                f"the gated network does not run on the example: {error} ({place_of(one, error)}); give one that it "
-                "accepts: prune(..., example=...)"
-            ) from error
-        try:
-            found = tensors_in(_seeded(other, example))
-        except Exception as error:  # whatever the user's forward raises
-            raise SurgeryError(
-                f"the cut network does not run: {error} ({place_of(other, error)}); keep the part: "
-                "Gated(..., keep=[...])"
-            ) from error
+        refused = "the gated network does not run on the example: {}; give one that it accepts: prune(..., example=...)"
+        expected = _tensors(one, example, refused)
+        found = _tensors(other, example, "the cut network does not run: {}; keep the part: Gated(..., keep=[...])")
     return expected, found
+
+
+def _tensors(network: nn.Module, example: Example, complaint: str) -> list[Tensor]:
+    try:
+        return tensors_in(_seeded(network, example))
+    except Exception as error:  # whatever the user's forward raises
+        raise SurgeryError(complaint.format(f"{error} ({place_of(network, error)})")) from error
 
 
 def _seeded(network: nn.Module, example: Example) -> Any:
@@ -189,6 +179,4 @@ def _allowed(want: Tensor) -> float:
     if bool(want.isnan().any()):
         raise NonFiniteError("the gated network returns NaN on the example; look for NaN in its weights or the example")
     finite = want[want.isfinite()].abs()
-    eps = torch.finfo(want.dtype).eps
-    units = _UNITS if eps < 1e-6 else _HALF_UNITS
-    return units * eps * (float(finite.max()) if finite.numel() else 0.0)
+    return rounding(want.dtype) * (float(finite.max()) if finite.numel() else 0.0)
