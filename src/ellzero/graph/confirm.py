@@ -82,13 +82,10 @@ def _repaired(attempt: "_Attempt", names: list[str], candidates: Candidates) -> 
         options = [chosen ^ {one} for one in sorted(known) if f"{module}.".startswith(f"{one[0]}." if one[0] else "")]
         tried = [(outcome(option), option) for option in options]
         best = max(tried, key=lambda pair: pair[0].progress, default=(now, chosen))
-        if best[0].progress <= now.progress:
+        equal = [option for found, option in tried if found.progress == best[0].progress]
+        alike = {one[1] for option in equal for one in option ^ chosen}
+        if best[0].progress <= now.progress or len(alike) > 1:  # of several only one is right; shapes do not tell which
             break
-        alike = sorted(
-            {one[1] for found, option in tried if found.progress == best[0].progress for one in option ^ chosen}
-        )
-        if len(alike) > 1:
-            return _following(original, candidates, chosen), f"{' and '.join(alike)} may each be its number"
         now, chosen = best
     return _following(original, candidates, chosen), now.why
 
