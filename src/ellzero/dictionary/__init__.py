@@ -2,6 +2,7 @@
 
 __all__ = [
     "Bootstrap",
+    "Calibration",
     "Gram",
     "Optimality",
     "SparseRegression",
@@ -9,14 +10,19 @@ __all__ = [
     "SubsetPath",
     "best_subset",
     "bootstrap",
+    "calibration",
+    "gate_probabilities",
+    "simulate_regression",
     "subset_path",
 ]
 
 from typing import TYPE_CHECKING, Any
 
 from ellzero.dictionary.bootstraps import Bootstrap, bootstrap
+from ellzero.dictionary.calibrate import Calibration, calibration, simulate_regression
 from ellzero.dictionary.gram import Gram
 from ellzero.dictionary.path import SubsetPath, subset_path
+from ellzero.dictionary.posterior import gate_probabilities
 from ellzero.dictionary.subset import Optimality, Subset
 from ellzero.dictionary.subsets import best_subset
 
