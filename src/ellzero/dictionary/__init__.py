@@ -7,6 +7,7 @@ __all__ = [
     "Factor",
     "Inner",
     "Output",
+    "SparseDictionary",
     "Term",
     "Unit",
     "custom",
@@ -25,5 +26,6 @@ from ellzero.dictionary.harmonics import fourier, trigonometric
 from ellzero.dictionary.inner import Inner, variables
 from ellzero.dictionary.libraries import custom, identity, polynomial, rational
 from ellzero.dictionary.outputs import Output
+from ellzero.dictionary.sparse import SparseDictionary
 from ellzero.dictionary.terms import Factor, Term
 from ellzero.dictionary.units import Unit
