@@ -26,14 +26,23 @@ class Proof:
     """The best support known, and the nodes that may hold a better one."""
 
     root: Tensor
+    """Columns of unit length, shape `(rows, columns)`."""
     target: Tensor
+    """Shape `(rows, targets)`."""
     members: Tensor
+    """Columns of each group, the number of columns where there are no more, shape `(groups, width)`."""
     costs: Tensor
+    """Cost of each group, shape `(groups,)`."""
     budget: float
+    """Largest cost."""
     loss: float
+    """Sum of squares that the best support known leaves."""
     chosen: Tensor
+    """Its groups, bool, shape `(groups,)`."""
     rest: float = 0.0
+    """Energy that no column explains."""
     nodes: int = 0
+    """Sets of supports examined so far."""
 
     def limit(self) -> float:
         """Bound from which on a node cannot hold a better support."""

@@ -133,13 +133,13 @@ class Gram:
             tensor([2., 2.], dtype=torch.float64)
         """
         means = factor.new_zeros(*factor.shape[:-2], factor.shape[-1] - intercept)
-        plain = _lengths(factor)
+        shift = torch.zeros_like(factor[..., 0, :])
         if intercept:
             means = factor[..., 0, 1:] / factor[..., 0, :1]
-            factor, plain = factor[..., 1:, 1:], plain[..., 1:]
+            factor, shift = factor[..., 1:, 1:], factor[..., 0, 1:]
         root, target = factor[..., :num_columns, :num_columns], factor[..., :num_columns, num_columns:]
         rest = factor[..., num_columns:, num_columns:].square().sum(-2)
-        root, scale = _unit_columns(root, plain[..., :num_columns])
+        root, scale = _unit_columns(root, shift[..., :num_columns])
         return cls(root, target, rest, scale, means, num_samples, num_samples, intercept)
 
     @classmethod
@@ -178,7 +178,7 @@ class Gram:
         lengths = values.clamp_min(values[..., -1:] * num * torch.finfo(torch.float64).eps).sqrt()
         root = lengths.unsqueeze(-1) * vectors.mT
         target = (vectors.mT @ (right / scale.unsqueeze(-1))) / lengths.unsqueeze(-1)
-        root, again = _unit_columns(root, _lengths(root))
+        root, again = _unit_columns(root, torch.zeros_like(scale))
         rest = (energy - target.square().sum(-2)).clamp_min(0)
         means = root.new_zeros(*root.shape[:-2], num + right.shape[-1])
         return cls(root, target, rest, scale * again, means, num_samples, num_samples)
@@ -187,16 +187,17 @@ class Gram:
     def _of_rows(cls, x: Tensor, y: Tensor, root_weights: Tensor | None, intercept: bool) -> Self:
         """Keep the weighted and centred rows themselves."""
         means = x.new_zeros(*x.shape[:-2], x.shape[-1] + y.shape[-1])
-        plain = _lengths(x if root_weights is None else x * root_weights)
+        shift, is_own = torch.zeros_like(x[..., 0, :]), intercept or root_weights is not None
         if intercept:
             weights = torch.ones_like(y[..., :1]) if root_weights is None else root_weights.square()
-            shares = (weights / weights.sum(-2, keepdim=True)).mT
-            x_mean, y_mean = shares @ x, shares @ y
+            total = weights.sum(-2, keepdim=True)
+            x_mean, y_mean = (weights / total).mT @ x, (weights / total).mT @ y
+            shift = (x_mean * total.sqrt()).squeeze(-2)
             means = torch.cat([x_mean, y_mean], -1).squeeze(-2)
             x, y = x - x_mean, y - y_mean
         if root_weights is not None:
             x, y = x * root_weights, y * root_weights
-        root, scale = _unit_columns(x, plain)
+        root, scale = _unit_columns(x, shift, in_place=is_own)
         return cls(root, y, torch.zeros_like(y[..., 0, :]), scale, means, x.shape[-2], x.shape[-2], intercept)
 
     def in_units(self, units: Tensor | None) -> Self:
@@ -317,12 +318,13 @@ def _triangle(x: Tensor, y: Tensor, root_weights: Tensor | None, intercept: bool
     return factor
 
 
-def _unit_columns(root: Tensor, plain: Tensor) -> tuple[Tensor, Tensor]:
-    """Columns of length one and the lengths; what centring has left of a constant becomes zero."""
+def _unit_columns(root: Tensor, shift: Tensor, *, in_place: bool = False) -> tuple[Tensor, Tensor]:
+    """Columns of length one and the lengths; what is left of a constant after the `shift` by centring becomes zero."""
     length = _lengths(root)
-    is_present = length > _CONSTANT * plain
+    is_present = length > _CONSTANT * torch.hypot(length, shift)
     scale = torch.where(is_present, length, torch.ones_like(length))
-    return root * (is_present / scale).unsqueeze(-2), scale
+    factor = (is_present / scale).unsqueeze(-2)
+    return root.mul_(factor) if in_place else root * factor, scale
 
 
 def _lengths(columns: Tensor) -> Tensor:

@@ -68,8 +68,9 @@ def losses_of(root: Tensor, target: Tensor, supports: Tensor) -> Tensor:
     loss = factor[:, num_slots:, num_slots:].square().sum((-1, -2))
     is_singular = factor.diagonal(dim1=-2, dim2=-1)[:, :num_slots].abs().amin(-1) < _SINGULAR
     for index in is_singular.nonzero().flatten().tolist():
-        solution = torch.linalg.lstsq(chosen[index], target, driver="gelsd", rcond=1e-12).solution
-        loss[index] = (target - chosen[index] @ solution).square().sum()
+        columns, one = chosen[index].cpu(), target.cpu()  # the solver for dependent columns is on the host only
+        solution = torch.linalg.lstsq(columns, one, driver="gelsd", rcond=1e-12).solution
+        loss[index] = (one - columns @ solution).square().sum()
     return loss
 
 

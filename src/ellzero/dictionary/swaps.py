@@ -43,11 +43,13 @@ def grow(search: Search, supports: Tensor, *, per_cost: bool = True) -> Tensor:
     Source:
         Miller (2002), "Subset Selection in Regression", section 3.2, by modified Gram-Schmidt.
     """
-    fits = search.fit(supports)
-    supports, room = fits.supports.clone(), search.room(fits.supports)
-    num_empty = int((supports == search.num_columns).sum(-1).max())
-    basis, variance, correlation = fits.basis.clone(), fits.variance, fits.correlation
-    for slot in range(supports.shape[-1] - num_empty, supports.shape[-1]):
+    supports = supports.sort(-1).values
+    num_slots, num_filled = supports.shape[-1], int((supports != search.num_columns).sum(-1).max())
+    fits = search.fit(supports[..., :num_filled])  # the other slots are empty in all systems
+    num_empty, room = int((supports == search.num_columns).sum(-1).max()), search.room(supports)
+    basis = torch.nn.functional.pad(fits.basis, (0, num_slots - num_filled))
+    variance, correlation = fits.variance, fits.correlation
+    for slot in range(num_slots - num_empty, num_slots):
         is_open = supports[..., slot] == search.num_columns
         gains = correlation.square().sum(-2) / variance
         gains = gains.masked_fill((variance <= _RELIABLE) | (search.costs > room.unsqueeze(-1)), 0.0)
