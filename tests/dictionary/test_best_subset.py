@@ -205,3 +205,29 @@ def test_values_that_are_not_finite_are_refused_with_their_column(value):
     x[3, 7], y[0, 0] = 0.0, value
     with pytest.raises(ValueError, match=r"targets contain NaN or infinity in column \[0\]"):
         best_subset(x, y, 2)
+
+
+def test_many_samples_are_factorised_chunk_by_chunk():
+    x, _ = data(0, num=70_000, columns=3)
+    y = (x[:, 0] - 2 * x[:, 2] + 0.1 * torch.linspace(-1, 1, 70_000).double().sin()).unsqueeze(1)
+    found = best_subset(x + 100.0, y, 2, intercept=True)
+    chosen = torch.cat([torch.ones(70_000, 1).double(), x[:, [0, 2]] + 100.0], 1)
+    torch.testing.assert_close(found.coefficients[0][[0, 2]], torch.linalg.lstsq(chosen, y).solution[1:, 0])
+    assert found.residual.item() == pytest.approx(residual(chosen, y, range(3)), rel=1e-6)
+
+
+def test_integers_lists_and_single_precision_are_taken():
+    x, y = data(0)
+    plain = best_subset(x.float().double(), y.float().double(), 2)
+    torch.testing.assert_close(best_subset(x.float(), y.float(), 2).coefficients, plain.coefficients)
+    assert best_subset([[1, 0], [0, 1], [1, 1]], [2, 0, 2], 1).coefficients.tolist() == pytest.approx([2.0, 0.0])
+    with pytest.raises(TypeError, match="real numbers"):
+        best_subset(x.to(torch.complex128), y, 2)
+    with pytest.raises(TypeError, match="features must hold real numbers, got list"):
+        best_subset([["a"]], [1.0], 1)
+    with pytest.raises(ValueError, match="do not fit; expected"):
+        best_subset(x, y[:5], 2)
+    with pytest.raises(ValueError, match="targets are missing"):
+        best_subset(x, terms=2)
+    with pytest.raises(ValueError, match="holds targets, weights and intercept already"):
+        best_subset(Gram.of(x, y), y, 2)
