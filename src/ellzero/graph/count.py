@@ -14,7 +14,7 @@ from torch.utils._pytree import tree_map
 from torch.utils.flop_counter import FlopCounterMode, flop_registry, sdpa_flop_count
 
 from ellzero.graph.record import Call, Value
-from ellzero.graph.shadow import Example, Run, on_shadow
+from ellzero.graph.shadow import Example, Shadow, on_shadow
 
 
 @dataclass(frozen=True)
@@ -52,14 +52,14 @@ def count(model: nn.Module, example: Example) -> Count:
     """
     counter = FlopCounterMode(display=False, custom_mapping=dict(_UNCOUNTED))
 
-    def counted(copy: nn.Module, run: Run) -> None:
-        copy.requires_grad_(False)
+    def counted(shadow: Shadow) -> None:
+        shadow.model.requires_grad_(False)
 
         def network(*args: Any, **kwargs: Any) -> Any:
             with counter:
-                return copy(*args, **kwargs)
+                return shadow.model(*args, **kwargs)
 
-        run(network)
+        shadow.run(network)
 
     on_shadow(model, example, counted)
     return Count(sum(parameter.numel() for parameter in model.parameters()), counter.get_total_flops() // 2)
