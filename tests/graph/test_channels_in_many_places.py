@@ -31,7 +31,7 @@ class Attention(nn.Module):
         normal = self.norm(values)
         query, key, value = self.parts(normal) if self.fused else (self.q(normal), self.k(normal), self.v(normal))
         query, key, value = (self.split(part) for part in (query, key, value))
-        times = self.heads // self.kv_heads
+        times = self.heads // (self.kv_heads or 1)
         key, value = (part.repeat_interleave(times, 1) if times > 1 else part for part in (key, value))
         if self.is_one_call:
             mixed = F.scaled_dot_product_attention(query, key, value)
