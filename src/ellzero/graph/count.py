@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 from torch.utils._pytree import tree_map
-from torch.utils.flop_counter import FlopCounterMode, flop_registry, sdpa_flop_count
+from torch.utils.flop_counter import FlopCounterMode, flop_registry
 
 from ellzero.graph.record import Call, Value
 from ellzero.graph.shadow import Example, Shadow, on_shadow
@@ -77,7 +77,8 @@ def multiply_adds_of(call: Call) -> int:
 
 
 def _attention(query: Sequence[int], key: Sequence[int], value: Sequence[int], *_: Any, **__: Any) -> int:
-    return int(sdpa_flop_count(query, key, value))
+    """Scores and their sums for every head of the queries, which may share the keys of another."""
+    return 2 * prod(query[:-1]) * key[-2] * (query[-1] + value[-1])
 
 
 def _product(matrix: Sequence[int], *_: Any, **__: Any) -> int:
@@ -91,9 +92,12 @@ def _added_product(_added: Sequence[int], matrix: Sequence[int], *_: Any, **__: 
 
 _UNCOUNTED: Mapping[Any, Callable[..., int]] = MappingProxyType({
     torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention,
+    torch.ops.aten._scaled_dot_product_flash_attention: _attention,
+    torch.ops.aten._scaled_dot_product_efficient_attention: _attention,
+    torch.ops.aten._scaled_dot_product_cudnn_attention: _attention,
     torch.ops.aten.mv: _product,
     torch.ops.aten.addmv: _added_product,
     torch.ops.aten.dot: _product,
     torch.ops.aten.vdot: _product,
 })  # fmt: skip
-"""Not counted by PyTorch up to 2.13: floating-point operations by shapes of the arguments."""
+"""Not counted by PyTorch up to 2.13, or not where queries share keys (up to 2.9): floating-point operations by shapes of the arguments."""
