@@ -167,7 +167,7 @@ class GateVector(nn.Module):
 
 
 def _is_exporting() -> bool:
-    """Whether a graph is made that outlives this step; before torch 2.10 the public question also says so of compile."""
+    """Whether a graph is made that outlives this step; in torch 2.9 the public question also says so of compiling."""
     return torch.compiler._is_exporting_flag or torch._C._get_tracing_state() is not None
 
 

@@ -100,4 +100,4 @@ _UNCOUNTED: Mapping[Any, Callable[..., int]] = MappingProxyType({
     torch.ops.aten.dot: _product,
     torch.ops.aten.vdot: _product,
 })  # fmt: skip
-"""Not counted by PyTorch up to 2.13, or not where queries share keys (up to 2.9): floating-point operations by shapes of the arguments."""
+"""Not counted by PyTorch up to 2.13, or (up to 2.9) not where queries share keys: operations by shapes of arguments."""
