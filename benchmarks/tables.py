@@ -152,15 +152,16 @@ def zoo(found: dict[str, Any]) -> str:
 def trace_time(found: dict[str, Any]) -> str:
     """Seconds to trace and plan, first and later times, side by side."""
     head = ["network", "parameters", "ellzero, first", "ellzero", "memory",
-            "torch-pruning, first", "torch-pruning", "memory"]  # fmt: skip
+            "torch-pruning, first", "torch-pruning", "its graph alone", "memory"]  # fmt: skip
     rows = []
     for name, case in found["networks"].items():
         size = next((f"{case[tool]['params'] / 1e6:.1f} M" for tool in TOOLS if "params" in case.get(tool, {})), "")
         row = [name, size]
         for tool in TOOLS:
             one = case.get(tool, {})
-            times = [f"{one[key]:.2f} s" for key in ("first_seconds", "seconds") if key in one]
-            row += [*times, f"{one['memory_mb']:.0f} MB"] if times else [one.get("failure", ""), "", ""]
+            keys = ("first_seconds", "seconds", *(["graph_seconds"] if tool == "torch_pruning" else []))
+            blank = [one.get("failure", ""), *[""] * len(keys)]
+            row += [*(f"{one[key]:.2f} s" for key in keys), f"{one['memory_mb']:.0f} MB"] if "seconds" in one else blank
         rows.append(row)
     return markdown(head, rows)
 

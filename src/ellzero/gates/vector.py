@@ -81,7 +81,7 @@ class GateVector(nn.Module):
         """
         planned = self._now.planned
         if self.training and planned is None:
-            if torch.compiler.is_exporting() or torch._C._get_tracing_state() is not None:
+            if _is_exporting():
                 raise ValueError(
                     "the gated network is exported in training mode, which would make one draw of its random gates a "
                     "constant of the graph; call gated.eval() first, or export what prune(gated) returns"
@@ -164,6 +164,11 @@ class GateVector(nn.Module):
 
         super()._apply(move, recurse)  # type: ignore[no-untyped-call]
         return self
+
+
+def _is_exporting() -> bool:
+    """Whether a graph is made that outlives this step; in torch 2.9 the public question also says so of compiling."""
+    return torch.compiler._is_exporting_flag or torch._C._get_tracing_state() is not None
 
 
 def _is_packing() -> bool:

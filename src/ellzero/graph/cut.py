@@ -2,7 +2,6 @@
 
 __all__ = ["cut", "kept_indices"]
 
-import copy
 from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any, cast
@@ -12,6 +11,8 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor
 
 from ellzero.errors import SurgeryError
+from ellzero.graph.copies import copied
+from ellzero.graph.fake import blank
 from ellzero.graph.following import FollowsCut
 from ellzero.graph.layout import Layout
 from ellzero.graph.memory_format import laid_out_like
@@ -55,15 +56,17 @@ def cut(
     kept = kept_indices(layout, is_open)
     memo: dict[int, Any] = {}
     for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
+        if isinstance(tensor, FakeTensor):
+            shape = [len(kept.get((name, dim), range(size))) for dim, size in enumerate(tensor.shape)]
+            memo[id(tensor)] = blank(tensor, shape)
+            continue
         small = _shrink(name, tensor.detach(), kept, factors or {})
         memo[id(tensor)] = _as_parameter(small, tensor) if isinstance(tensor, nn.Parameter) else small
-    small_model: nn.Module = copy.deepcopy(model, memo)
+    small_model = copied(model, memo)
     _correct_attributes(small_model, layout, is_open)
     _let_follow(small_model, kept)
-    for module in list(small_model.modules()):
-        stand_in = _correct(module)
-        if stand_in is not None:
-            _replace(small_model, module, stand_in)
+    corrected = [(module, _correct(module)) for module in small_model.modules()]
+    _replace(small_model, {id(module): stand_in.train(module.training) for module, stand_in in corrected if stand_in})
     read = {(m.tensor, m.dim) for group in layout.channels.gated if group.kind != "channels" for m in group.members}
     for slot in sorted(read):
         small_model = _select(small_model, layout, slot, is_open)
@@ -80,8 +83,6 @@ def _as_parameter(small: Tensor, before: nn.Parameter) -> nn.Parameter:
 
 
 def _shrink(name: str, tensor: Tensor, kept: Mapping[Slot, Tensor], factors: Mapping[Slot, Tensor]) -> Tensor:
-    if isinstance(tensor, FakeTensor):  # one operation instead of several, where there is nothing to select from
-        return tensor.new_empty([len(kept.get((name, dim), range(size))) for dim, size in enumerate(tensor.shape)])
     original = tensor
     for dim in range(tensor.dim()):
         index = kept.get((name, dim))
@@ -177,12 +178,12 @@ def _correct_convolution(module: Convolution) -> nn.Module | None:
     return None if module.in_channels else OnlyBias(module)
 
 
-def _replace(model: nn.Module, old: nn.Module, new: nn.Module) -> None:
-    """Put a module in the place of another, under every name that it has."""
-    new.train(old.training)
-    for parent in list(model.modules()):
-        for name, child in parent.named_children():
-            if child is old and parent is not new:
+def _replace(model: nn.Module, stand_ins: Mapping[int, nn.Module]) -> None:
+    """Put modules in the place of others, known by their identity, under every name that those have."""
+    for parent in list(model.modules()) if stand_ins else ():
+        for name, child in list(parent._modules.items()):
+            new = stand_ins.get(id(child))
+            if new is not None and parent is not new:
                 setattr(parent, name, new)
 
 
@@ -201,9 +202,10 @@ def _select(model: nn.Module, layout: Layout, slot: Slot, is_open: Tensor) -> nn
     dim = -1 if isinstance(reader, nn.Linear) else 1 - weight.dim()
     select = Select(picked, dim=dim, width=width).to(weight.device)
     selected = nn.Sequential(OrderedDict(select=select, reader=reader))
+    selected.train(reader.training)
     if reader is model:
-        return selected.train(reader.training)
-    _replace(model, reader, selected)
+        return selected
+    _replace(model, {id(reader): selected})
     return model
 
 

@@ -5,8 +5,6 @@ __all__ = ["INDEXING"]
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-import numpy as np
-
 from ellzero.graph.contractions import meet, read, write
 from ellzero.graph.labels import Labels
 from ellzero.graph.record import Call, Value
@@ -21,7 +19,7 @@ def _embedding(labels: Labels, call: Call) -> None:
     if 0 in vectors:
         labels.pin(vectors[0], _CHOSEN)
     if 1 in vectors:
-        labels.written.update(labels.slots[number] for number in np.unique(labels.slot_of(vectors[1])))
+        labels.written.update(labels.slots_in(vectors[1]))
         labels.put(out, {len(out.shape) - 1: vectors[1]})
 
 

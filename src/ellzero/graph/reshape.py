@@ -72,10 +72,12 @@ def _blocks(before: tuple[int, ...], after: tuple[int, ...]) -> list[tuple[list[
 
 def _merge(labels: Labels, vectors: list[Vector], size: int, site: str) -> tuple[Vector | None, int]:
     """One new label per position if all come from an input; otherwise which channels remain, the others are pinned."""
-    numbers = np.unique(np.concatenate([labels.slot_of(vector) for vector in vectors]))
     if len(vectors) == 1:
         return None, 0
-    if all(labels.slots[number][0] == "" for number in numbers) and math.prod(map(len, vectors)) == size:
+    if (
+        all(tensor == "" for vector in vectors for tensor, _ in labels.slots_in(vector))
+        and math.prod(map(len, vectors)) == size
+    ):
         return labels.allot("", 1, size), 0
     site = f"{site} merged"
     labels.splits.append(Split(site, len(vectors), np.concatenate(vectors)))

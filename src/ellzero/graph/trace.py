@@ -8,17 +8,17 @@ from fnmatch import fnmatchcase
 from math import prod
 from types import MappingProxyType
 
-import numpy as np
 import torch
 from torch import nn
 
 from ellzero.errors import TraceError, nearest
 from ellzero.graph.attributes import candidates
 from ellzero.graph.channels import Channels
-from ellzero.graph.fit import prove
+from ellzero.graph.confirm import confirm
 from ellzero.graph.grouping import gather
 from ellzero.graph.labels import Labels
 from ellzero.graph.record import Recording, record
+from ellzero.graph.rehearse import rehearse
 from ellzero.graph.removable import carried, mark_removable
 from ellzero.graph.rules import Rule, apply_rule
 from ellzero.graph.shadow import Example
@@ -57,7 +57,7 @@ def trace(
         The channels; print them.
 
     Raises:
-        TraceError: if the network does not run on the example.
+        TraceError: if the network does not run on the example, or a rule raises an error.
         TypeError: if the model is no `nn.Module`.
         ValueError: if `keep` names something that the network does not have, or a rule an operation that did not run.
 
@@ -77,7 +77,7 @@ def trace(
                 f"{name or 'the network'!r} is compiled by torch.jit, which hides what it does; do it later"
             )
     _check_keep(model, keep)
-    recording = record(model, example)
+    recording, shadow = record(model, example)
     if recording.needs_data:
         _LOG.warning("the forward pass looks at numbers: only what runs on this example is traced and compared")
     elif recording.unreached:
@@ -92,7 +92,8 @@ def trace(
         carries = carried(channels, labels, recording)
         channels = mark_removable(channels, recording, carries)
         found = candidates(model, channels, recording, carries)
-        return prove(model, example, channels, found, times=4 if rules else 1), labels
+        channels = confirm(shadow, channels, found, shapes=[value.shape for value in recording.outputs])
+        return rehearse(model, example, channels, recording=recording, is_vouched=not rules), labels
 
     return _best(attempt)
 
@@ -126,8 +127,7 @@ def _unsettled(channels: Channels, labels: Labels) -> list[tuple[str, int]]:
     kept = {(member.tensor, member.dim) for group in channels.kept for member in group.members}
     found = {}
     for split in labels.splits:
-        slots = {labels.slots[number] for number in np.unique(labels.slot_of(split.labels))}
-        if slots & kept:
+        if kept.intersection(labels.slots_in(split.labels)):
             found[split.site] = split.num_dims
     return list(found.items())
 
