@@ -26,8 +26,9 @@ class Optimality:
     """
 
     verdict: Literal["optimal", "gap", "local"]
-    """`optimal`: no other support has a smaller residual. `gap`: none is smaller than the bound. `local`: no exchange
-    of one term, and none of the tried exchanges of two, makes it smaller; nothing is known about others."""
+    """`optimal`: no other support has a residual that is smaller by more than 1e-9 of it. `gap`: none is smaller
+    than the bound. `local`: no exchange of one term, and none of the tried exchanges of two, makes it smaller; nothing
+    is known about other supports."""
     bound: float = 0.0
     """Sum of squares that no support within the budget can go below."""
     gap: float = math.inf
