@@ -1,0 +1,29 @@
+"""Sparse equations: named candidate terms, regression to a budget of terms, dynamics, closed forms."""
+
+__all__ = [
+    "FUNCTIONS",
+    "Dictionary",
+    "Equations",
+    "Factor",
+    "Inner",
+    "Output",
+    "Term",
+    "Unit",
+    "custom",
+    "fourier",
+    "identity",
+    "polynomial",
+    "rational",
+    "trigonometric",
+    "variables",
+]
+
+from ellzero.dictionary.dictionary import Dictionary
+from ellzero.dictionary.equations import Equations
+from ellzero.dictionary.functions import FUNCTIONS
+from ellzero.dictionary.harmonics import fourier, trigonometric
+from ellzero.dictionary.inner import Inner, variables
+from ellzero.dictionary.libraries import custom, identity, polynomial, rational
+from ellzero.dictionary.outputs import Output
+from ellzero.dictionary.terms import Factor, Term
+from ellzero.dictionary.units import Unit
