@@ -248,9 +248,8 @@ class Dynamics:
         Returns:
             The score.
         """
-        runs = self._read(
-            x, 1.0 if t is None and (self.settings.is_map or x_dot is not None) else t, x_dot, u, parameters
-        )
+        timeless = t is None and (self.settings.is_map or x_dot is not None)
+        runs = self._read(x, 1.0 if timeless else t, x_dot, u, parameters)
         pairs = [self._pair(run) for run in runs]
         truth, predicted = (torch.cat(side) for side in zip(*pairs, strict=True))
         return r2_score(truth, predicted) if metric is None else float(metric(truth.numpy(), predicted.numpy()))

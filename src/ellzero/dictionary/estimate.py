@@ -95,7 +95,7 @@ def estimate(
         try:
             states, _ = smooth(measured, current, coefficients, states)
             quadratic = evidence(measured, current, coefficients, states)
-        except torch.linalg.LinAlgError:  # the equations ran away within an interval
+        except torch.linalg.LinAlgError:  # type: ignore[attr-defined]  # the equations ran away in an interval
             break
         before, old = support, coefficients.reshape(-1)
         if fixed is None:

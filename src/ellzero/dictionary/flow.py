@@ -157,8 +157,9 @@ def _slope(library: Library, coefficients: Tensor, point: _Point, control: Tenso
     for index in range(states):
         direction = torch.zeros_like(inputs)
         direction[:, index] = 1
-        values, change = torch.func.jvp(library, (inputs,), (direction,))
-        columns.append(change @ coefficients.mT)
+        pair = torch.func.jvp(library, (inputs,), (direction,))
+        values = pair[0]
+        columns.append(pair[1] @ coefficients.mT)
     jacobian = torch.stack(columns, 2)
     by_coefficient = None
     if point.by_coefficient is not None:

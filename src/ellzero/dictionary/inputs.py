@@ -83,9 +83,7 @@ def check_limit(limit: Limit, states: int, terms: int) -> None:
         ValueError: if the budget is not positive, larger than the dictionary, or for another number of equations.
     """
     if limit.each is not None and len(limit.each) != states:
-        raise ValueError(
-            f"terms has {len(limit.each)} entries for {states} equations; give one for each, or one number"
-        )
+        raise ValueError(f"terms has {len(limit.each)} entries for {states} equations; give one for each, or a sum")
     for number, most in [(limit.total, states * terms), *((each, terms) for each in limit.each or ())]:
         if number is None:
             continue

@@ -61,8 +61,8 @@ def valid_prediction_time(
     """
     if truth.shape != prediction.shape or truth.dim() != 2 or len(time) != len(truth):
         raise ValueError(
-            f"truth {tuple(truth.shape)}, prediction {tuple(prediction.shape)} and time {tuple(time.shape)} must agree: "
-            "shape (samples, states) twice and (samples,)"
+            f"truth {tuple(truth.shape)}, prediction {tuple(prediction.shape)}, time {tuple(time.shape)} do not agree; "
+            "expected (samples, states) twice and (samples,)"
         )
     spread = truth.std(0, correction=0).clamp_min(1e-300)
     error = ((truth - prediction) / spread).square().mean(1).sqrt()
