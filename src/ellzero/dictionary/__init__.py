@@ -6,6 +6,7 @@ __all__ = [
     "Dynamics",
     "Equations",
     "Factor",
+    "FieldDynamics",
     "Gram",
     "Inner",
     "Optimality",
@@ -15,12 +16,14 @@ __all__ = [
     "Unit",
     "best_subset",
     "custom",
+    "evolve",
     "fourier",
     "from_pysindy",
     "identity",
     "polynomial",
     "r2_score",
     "rational",
+    "space_derivatives",
     "to_pysindy",
     "trigonometric",
     "valid_prediction_time",
@@ -30,12 +33,14 @@ __all__ = [
 from ellzero.dictionary.dictionary import Dictionary
 from ellzero.dictionary.dynamics import Dynamics
 from ellzero.dictionary.equations import Equations
+from ellzero.dictionary.fields import evolve, space_derivatives
 from ellzero.dictionary.functions import FUNCTIONS
 from ellzero.dictionary.gram import Gram
 from ellzero.dictionary.harmonics import fourier, trigonometric
 from ellzero.dictionary.inner import Inner, variables
 from ellzero.dictionary.libraries import custom, identity, polynomial, rational
 from ellzero.dictionary.outputs import Output
+from ellzero.dictionary.pde import FieldDynamics
 from ellzero.dictionary.pysindy_names import from_pysindy, to_pysindy
 from ellzero.dictionary.scores import r2_score, valid_prediction_time
 from ellzero.dictionary.subset import Optimality, Subset
