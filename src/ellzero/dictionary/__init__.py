@@ -2,15 +2,22 @@
 
 __all__ = [
     "FUNCTIONS",
+    "Ablation",
+    "Certificate",
+    "Check",
+    "ClosedForm",
     "Dictionary",
     "Dynamics",
     "Equations",
     "Factor",
     "FieldDynamics",
     "Gram",
+    "Identifiability",
     "Inner",
     "Optimality",
     "Output",
+    "Relation",
+    "SparseDictionary",
     "Subset",
     "Term",
     "Unit",
@@ -19,6 +26,7 @@ __all__ = [
     "evolve",
     "fourier",
     "from_pysindy",
+    "identifiability",
     "identity",
     "polynomial",
     "r2_score",
@@ -28,8 +36,11 @@ __all__ = [
     "trigonometric",
     "valid_prediction_time",
     "variables",
+    "verify",
 ]
 
+from ellzero.dictionary.certificate import Ablation, Certificate, Check
+from ellzero.dictionary.closed import ClosedForm
 from ellzero.dictionary.dictionary import Dictionary
 from ellzero.dictionary.dynamics import Dynamics
 from ellzero.dictionary.equations import Equations
@@ -37,13 +48,17 @@ from ellzero.dictionary.fields import evolve, space_derivatives
 from ellzero.dictionary.functions import FUNCTIONS
 from ellzero.dictionary.gram import Gram
 from ellzero.dictionary.harmonics import fourier, trigonometric
+from ellzero.dictionary.identifiability import Identifiability, identifiability
 from ellzero.dictionary.inner import Inner, variables
 from ellzero.dictionary.libraries import custom, identity, polynomial, rational
 from ellzero.dictionary.outputs import Output
 from ellzero.dictionary.pde import FieldDynamics
 from ellzero.dictionary.pysindy_names import from_pysindy, to_pysindy
+from ellzero.dictionary.relations import Relation
 from ellzero.dictionary.scores import r2_score, valid_prediction_time
+from ellzero.dictionary.sparse import SparseDictionary
 from ellzero.dictionary.subset import Optimality, Subset
 from ellzero.dictionary.subsets import best_subset
 from ellzero.dictionary.terms import Factor, Term
 from ellzero.dictionary.units import Unit
+from ellzero.dictionary.verify import verify
