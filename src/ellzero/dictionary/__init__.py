@@ -19,6 +19,7 @@ __all__ = [
     "Relation",
     "SparseDictionary",
     "Subset",
+    "SubsetPath",
     "Term",
     "Unit",
     "best_subset",
@@ -32,6 +33,7 @@ __all__ = [
     "r2_score",
     "rational",
     "space_derivatives",
+    "subset_path",
     "to_pysindy",
     "trigonometric",
     "valid_prediction_time",
@@ -52,6 +54,7 @@ from ellzero.dictionary.identifiability import Identifiability, identifiability
 from ellzero.dictionary.inner import Inner, variables
 from ellzero.dictionary.libraries import custom, identity, polynomial, rational
 from ellzero.dictionary.outputs import Output
+from ellzero.dictionary.path import SubsetPath, subset_path
 from ellzero.dictionary.pde import FieldDynamics
 from ellzero.dictionary.pysindy_names import from_pysindy, to_pysindy
 from ellzero.dictionary.relations import Relation
