@@ -134,7 +134,9 @@ def _windows(pieces: Sequence[Trajectory], dictionary: Dictionary, noise: Tensor
     radius = min(choose_radius(piece, noise) for piece in pieces)
     forms = [weak_form(piece, dictionary, radius) for piece in pieces]
     if sum(len(form.targets) for form in forms) < 2 * len(dictionary):
-        forms = [weak_form(piece, dictionary, radius, stride=1) for piece in pieces]
+        places = sum(len(piece.time) - 2 * radius for piece in pieces)
+        stride = max(1, places // (2 * len(dictionary)))
+        forms = [weak_form(piece, dictionary, radius, stride=stride) for piece in pieces]
     _check_rows(sum(len(form.targets) for form in forms), len(dictionary), "windows")
     return forms
 
