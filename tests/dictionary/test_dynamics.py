@@ -72,6 +72,11 @@ def test_a_noisy_map_is_found(henon, support):
     assert model.simulate([0.1, 0.2], 5) == pytest.approx(henon(5), abs=0.05)
 
 
+def test_a_map_without_noise_is_found_to_high_accuracy(henon):
+    model = Dynamics(discrete=True, feature_names=["x", "y"]).fit(henon(300))
+    assert sorted(model.coefficients()[model.coefficients() != 0]) == pytest.approx([-1.4, 0.3, 1, 1], rel=1e-6)
+
+
 def test_controls_and_several_trajectories(support):
     time, runs, controls = np.arange(0, 10, 0.02), [], []
     for seed in range(3):

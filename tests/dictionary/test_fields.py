@@ -80,10 +80,10 @@ def test_several_runs_are_read_together():
 
 def test_what_was_found_can_be_followed():
     field, times, x, _ = burgers()
-    model = FieldDynamics(derivatives=2).fit(field, times, x)
+    model = FieldDynamics(2, derivatives=2).fit(field, times, x)
+    assert model.equations().text(2) == "u_t = 0.1 u_xx - u u_x"
     assert model.simulate(field[0], times, step=0.05) == pytest.approx(field, abs=1e-5)
     assert model.standard_errors().shape == (1, len(model.dictionary))
-    assert model.equations().text(2) == "u_t = 0.1 u_xx - u u_x"
 
 
 def test_a_soliton_keeps_its_shape_and_speed():
