@@ -16,6 +16,8 @@ ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 PAGES = (ROOT / "README.md", ROOT / "docs" / "benchmarks.md")
 TOOLS = {"ellzero": "ellzero", "torch_pruning": "torch-pruning"}
+NOTHING = {"error": 1.0, "exact": False}
+"""What a method that failed on a system amounts to: no equations."""
 NAMES = {"mnist-lenet5": "LeNet-5-Caffe", "mnist-mlp": "MLP 784-300-100"}
 
 
@@ -30,6 +32,8 @@ def main() -> None:
         "zoo": zoo,
         "zoo_sums": zoo_sums,
         "trace_time": trace_time,
+        "lorenz": lorenz,
+        "chaos": chaos,
     }
     sources = {"reach": "mnist", "zoo_sums": "zoo"}
     for page in PAGES:
@@ -157,6 +161,32 @@ def trace_time(found: dict[str, Any]) -> str:
             row += [*times, f"{one['memory_mb']:.0f} MB"] if times else [one.get("failure", ""), "", ""]
         rows.append(row)
     return markdown(head, rows)
+
+
+def lorenz(found: dict[str, Any]) -> str:
+    """Exact systems by degree, noise and method."""
+    methods = list(found["rows"][0]["found"])
+    rows = []
+    for row in found["rows"]:
+        cells = [f"{one['exact'] / row['seeds']:.0%} ({one['error']:.0e})" for one in map(row["found"].get, methods)]
+        rows.append([str(row["degree"]), f"{row['noise']:.0%}", *cells])
+    return markdown(["degree", "noise", *methods], rows)
+
+
+def chaos(found: dict[str, Any]) -> str:
+    """Median error of the coefficients, and exact systems, by noise and method."""
+    systems = found["systems"].values()
+    levels = next(iter(systems)).keys()
+    methods = list(next(iter(systems))["1.0"])
+    rows = []
+    for method in methods:
+        cells = []
+        for level in levels:
+            results = [one[level].get(method, NOTHING) for one in systems]
+            exact = sum(result["exact"] for result in results)
+            cells.append(f"{statistics.median(result['error'] for result in results):.1e} ({exact} exact)")
+        rows.append([method, *cells, str(len(results))])
+    return markdown(["method", *(f"noise {level} %" for level in levels), "systems"], rows)
 
 
 def effort(one: dict[str, Any]) -> list[str]:
