@@ -3,6 +3,8 @@
 __all__ = [
     "FUNCTIONS",
     "Ablation",
+    "Bootstrap",
+    "Calibration",
     "Certificate",
     "Check",
     "ClosedForm",
@@ -18,20 +20,25 @@ __all__ = [
     "Output",
     "Relation",
     "SparseDictionary",
+    "SparseRegression",
     "Subset",
     "SubsetPath",
     "Term",
     "Unit",
     "best_subset",
+    "bootstrap",
+    "calibration",
     "custom",
     "evolve",
     "fourier",
     "from_pysindy",
+    "gate_probabilities",
     "identifiability",
     "identity",
     "polynomial",
     "r2_score",
     "rational",
+    "simulate_regression",
     "space_derivatives",
     "subset_path",
     "to_pysindy",
@@ -41,6 +48,10 @@ __all__ = [
     "verify",
 ]
 
+from typing import TYPE_CHECKING, Any
+
+from ellzero.dictionary.bootstraps import Bootstrap, bootstrap
+from ellzero.dictionary.calibrate import Calibration, calibration, simulate_regression
 from ellzero.dictionary.certificate import Ablation, Certificate, Check
 from ellzero.dictionary.closed import ClosedForm
 from ellzero.dictionary.dictionary import Dictionary
@@ -56,6 +67,7 @@ from ellzero.dictionary.libraries import custom, identity, polynomial, rational
 from ellzero.dictionary.outputs import Output
 from ellzero.dictionary.path import SubsetPath, subset_path
 from ellzero.dictionary.pde import FieldDynamics
+from ellzero.dictionary.posterior import gate_probabilities
 from ellzero.dictionary.pysindy_names import from_pysindy, to_pysindy
 from ellzero.dictionary.relations import Relation
 from ellzero.dictionary.scores import r2_score, valid_prediction_time
@@ -65,3 +77,15 @@ from ellzero.dictionary.subsets import best_subset
 from ellzero.dictionary.terms import Factor, Term
 from ellzero.dictionary.units import Unit
 from ellzero.dictionary.verify import verify
+
+if TYPE_CHECKING:
+    from ellzero.dictionary.regression import SparseRegression
+
+
+def __getattr__(name: str) -> Any:
+    # The base classes are scikit-learn's, which is optional: the file is imported when the name is first used.
+    if name == "SparseRegression":
+        from ellzero.dictionary.regression import SparseRegression
+
+        return SparseRegression
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

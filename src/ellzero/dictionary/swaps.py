@@ -9,6 +9,7 @@ from ellzero.dictionary.fits import Fits, columns_of, swap_gains
 from ellzero.dictionary.pairs import best_pairs
 from ellzero.dictionary.search import Search
 
+_FEW = 0.5  # share of the systems that move up to which the others are set aside
 _RELIABLE = 1e-11  # squared sines that are updated step by step say nothing below this; exchanges form them anew
 
 
@@ -86,21 +87,22 @@ def improve(search: Search, supports: Tensor, *, depth: int = 2, max_rounds: int
         Miller (2002), "Subset Selection in Regression", section 3.4; Zhu et al. (2020), "A polynomial algorithm for
         best-subset selection problem", PNAS, splice in blocks what is done here one exact exchange at a time.
     """
-    supports = supports.clone()
-    active = torch.arange(supports.shape[0], device=supports.device)
+    fits, level, exchanges = search.fit(supports), 0, (_exchange_one, best_pairs)[:depth]
     for _ in range(max_rounds):
-        part = search if len(active) == len(supports) else search.of_roots(active)
-        fits = part.fit(supports[active])
-        moved, has_moved = _exchange_one(part, fits)
-        if depth > 1 and not bool(has_moved.all()):
-            other, has_other = best_pairs(part, fits)
-            use = has_other & ~has_moved
-            moved, has_moved = torch.where(use.unsqueeze(-1), other, moved), has_moved | has_other
-        supports[active] = moved
-        active = active[has_moved.any(-1)]
-        if not len(active):
-            break
-    return search.fit(supports)
+        moved, has_moved = exchanges[level](search, fits)
+        num_moved = int(has_moved.sum())
+        if num_moved > _FEW * has_moved.numel():
+            fits, level = search.fit(moved), 0
+            continue
+        if num_moved:  # the others stay aside until these have come to rest
+            part = search.of_systems(has_moved)
+            few = improve(part, moved[has_moved].view(*part.budget.shape, -1), depth=depth, max_rounds=max_rounds)
+            moved[has_moved] = few.supports.flatten(0, 1)
+            fits = search.fit(moved)
+        level += 1
+        if level == len(exchanges):
+            return fits
+    return fits
 
 
 def _exchange_one(search: Search, fits: Fits) -> tuple[Tensor, Tensor]:

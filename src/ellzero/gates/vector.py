@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ellzero.distributions import median, prob_open, sample
+from ellzero.distributions import median, prob_open, sample_logistic
 from ellzero.graph import Layout, settle, tensors_in
-from ellzero.noise import Lookahead, advance, counters, uniform
+from ellzero.noise import Lookahead, advance, counters
 
 Slot = tuple[str, int]
 
@@ -87,8 +87,7 @@ class GateVector(nn.Module):
                     "constant of the graph; call gated.eval() first, or export what prune(gated) returns"
                 )
             draw = self._replay()
-            noise = uniform(draw.counters, self.layout.num_gates) if draw else self._noise.uniform(self.counters)
-            return sample(self.log_odds, noise)
+            return sample_logistic(self.log_odds, self._noise.logistic(draw.counters if draw else self.counters))
         log_odds = self.log_odds.detach() if planned is not None else self.log_odds
         is_open = self.is_open() if planned is None else planned.to(log_odds.device)
         middle = median(log_odds)
