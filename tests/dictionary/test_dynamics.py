@@ -170,6 +170,8 @@ def test_inclusion_probabilities_are_high_for_true_terms_only(lorenz):
     probability = model.inclusion_probabilities(20)
     assert probability[model.coefficients() != 0].min() > 0.8
     assert probability[model.coefficients() == 0].max() < 0.2
+    assert np.array_equal(probability, model.inclusion_probabilities(20))
+    assert probability.sum(1) == pytest.approx([2, 3, 2])
 
 
 def test_a_dictionary_that_lacks_a_term_leaves_an_error_of_the_model(lorenz):

@@ -6,7 +6,6 @@ import torch
 
 from ellzero.dictionary import from_pysindy, polynomial, r2_score, to_pysindy, trigonometric, valid_prediction_time
 from ellzero.dictionary.motion import follow
-from ellzero.dictionary.resample import block_weights, inclusion_probabilities
 from ellzero.dictionary.simulate import integrate, integrate_many, iterate
 from ellzero.errors import NonFiniteError
 
@@ -124,29 +123,3 @@ def test_products_of_functions_and_powers_are_read():
 def test_names_that_are_no_terms_are_refused(name, message):
     with pytest.raises(ValueError, match=message):
         from_pysindy([name], ["x0", "x1"])
-
-
-def test_blocks_are_drawn_whole_and_repeatably():
-    weights = block_weights(100, 50, block=10, seed=3)
-    assert torch.equal(weights, block_weights(100, 50, block=10, seed=3))
-    assert bool((weights.sum(1) == 100).all())
-    assert bool((weights[:, :, None] >= 0).all())
-    assert float((weights == 0).double().mean()) == pytest.approx(math.exp(-1), abs=0.06)
-
-
-def test_inclusion_probabilities_lie_between_for_a_term_on_the_border():
-    rng = np.random.default_rng(0)
-    features = torch.from_numpy(rng.normal(size=(200, 4)))
-    target = (
-        features[:, 0] + 0.02 * features[:, 1] + 0.02 * features[:, 2] + 0.1 * torch.from_numpy(rng.normal(size=200))
-    )
-    (found,) = inclusion_probabilities([(features, target)], [2], 60)
-    assert found[0] == 1
-    assert float(found.sum()) == pytest.approx(2)
-    assert 0 < found[1:].max() < 1
-    assert not inclusion_probabilities([(features, target)], [0], 5).any()
-
-
-def test_no_draw_is_refused():
-    with pytest.raises(ValueError, match="at least one bootstrap"):
-        inclusion_probabilities([], [], 0)

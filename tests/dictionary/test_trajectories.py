@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+from ellzero.dictionary.differences import is_regular
 from ellzero.dictionary.trajectories import read_trajectories, split
 from ellzero.errors import NonFiniteError
 
@@ -14,7 +15,7 @@ def test_a_step_becomes_time_stamps():
 def test_lists_of_trajectories_keep_their_own_lengths_and_stamps():
     runs = read_trajectories([np.zeros((3, 2)), np.ones((4, 2))], [np.array([0.0, 1, 3]), np.arange(4.0)])
     assert [len(run.time) for run in runs] == [3, 4]
-    assert [run.is_regular for run in runs] == [False, True]
+    assert [is_regular(run.time) for run in runs] == [False, True]
 
 
 def test_one_column_may_be_given_as_a_vector():

@@ -1,6 +1,6 @@
 """Time derivatives from samples: finite differences, local polynomials, Fourier series."""
 
-__all__ = ["METHODS", "differentiate", "finite_difference", "smoothed_difference", "spectral_difference"]
+__all__ = ["METHODS", "differentiate", "finite_difference", "is_regular", "smoothed_difference", "spectral_difference"]
 
 import math
 
@@ -145,13 +145,12 @@ def spectral_difference(x: Tensor, time: Tensor) -> Tensor:
         >>> bool(torch.allclose(slope[:, 0], time.cos()))
         True
     """
-    lengths = time.diff()
-    if len(time) < 3 or bool((lengths - lengths.mean()).abs().max() > 1e-6 * lengths.mean()):
+    if len(time) < 3 or not is_regular(time):
         raise ValueError(
             "the spectral derivative needs at least three equally spaced samples of a periodic signal; irregular time "
             'stamps are supported by "finite" and "smoothed"'
         )
-    frequency = torch.fft.rfftfreq(len(x), float(lengths.mean()), dtype=x.dtype, device=x.device)
+    frequency = torch.fft.rfftfreq(len(x), float(time.diff().mean()), dtype=x.dtype, device=x.device)
     factor = 2j * math.pi * frequency
     if len(x) % 2 == 0:
         factor[-1] = 0  # the highest wave has no derivative on the grid
@@ -170,11 +169,23 @@ def _local_fit(x: Tensor, time: Tensor, window: int, degree: int) -> tuple[Tenso
             f"the derivative needs {window} samples in a row, but a trajectory has only {count}; record a longer one "
             "or lower the order or window"
         )
-    first = (torch.arange(count, device=x.device) - (window - 1) // 2).clamp(0, count - window)
+    place = torch.arange(count, device=x.device)
+    first = (place - (window - 1) // 2).clamp(0, count - window)
     index = first[:, None] + torch.arange(window, device=x.device)
     offset = time[index] - time[:, None]
-    scale = offset.abs().amax(1, keepdim=True)
-    powers = (offset / scale)[..., None] ** torch.arange(degree + 1, dtype=x.dtype, device=x.device)
-    weights = torch.linalg.pinv(powers)  # (samples, degree + 1, window)
-    fitted = weights[:, :2] @ x[index]
-    return fitted[:, 0], fitted[:, 1] / scale
+    if is_regular(time):  # the same weights wherever a sample has the same place in its window
+        _, own = torch.unique(place - first, return_inverse=True)
+        kinds = torch.zeros(int(own.max()) + 1, dtype=torch.long, device=x.device).scatter_(0, own, place)
+    else:
+        own = kinds = place
+    scale = offset[kinds].abs().amax(1, keepdim=True)
+    powers = (offset[kinds] / scale)[..., None] ** torch.arange(degree + 1, dtype=x.dtype, device=x.device)
+    weights = torch.linalg.pinv(powers)[:, :2]  # (kinds, value and slope, window)
+    fitted = weights[own] @ x[index]
+    return fitted[:, 0], fitted[:, 1] / scale[own]
+
+
+def is_regular(time: Tensor) -> bool:
+    """Whether all samples are equally far apart, to one part in a million of the step."""
+    lengths = time.diff()
+    return len(lengths) == 0 or bool((lengths - lengths.mean()).abs().max() <= 1e-6 * lengths.mean().abs())

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ellzero.dictionary.bootstraps import bootstrap
 from ellzero.dictionary.coupled import Limit
 from ellzero.dictionary.dictionary import Dictionary
 from ellzero.dictionary.differences import differentiate
@@ -19,12 +20,14 @@ from ellzero.dictionary.identify import DIFFERENTIATIONS, Fit, Settings, identif
 from ellzero.dictionary.inputs import check_limit, library_for, measured_names
 from ellzero.dictionary.motion import follow
 from ellzero.dictionary.pysindy_names import to_pysindy
-from ellzero.dictionary.resample import inclusion_probabilities
 from ellzero.dictionary.scores import r2_score
 from ellzero.dictionary.trajectories import Trajectory, read_trajectories
 from ellzero.errors import nearest
 
 Array = NDArray[np.float64]
+
+BLOCK = 8
+"""Neighbouring windows or samples that a bootstrap draws together."""
 
 
 @final
@@ -155,8 +158,12 @@ class Dynamics:
         Returns:
             Shape `(states, terms)`, in [0, 1]; each equation keeps its number of terms.
         """
-        counts = (self.result.coefficients != 0).sum(1).tolist()
-        return inclusion_probabilities(self.result.rows, counts, num_bootstraps, seed=seed).numpy()
+        found = torch.zeros_like(self.result.coefficients)
+        for index, (features, target) in enumerate(self.result.rows):
+            if count := int((self.result.coefficients[index] != 0).sum()):
+                drawn = bootstrap(features, target, count, num=num_bootstraps, block=BLOCK, seed=seed + index)
+                found[index] = drawn.inclusion_probability
+        return found.numpy()
 
     def equations(self) -> Equations:
         """The equations as plain data: text, LaTeX, SymPy, Python, C."""

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ellzero.dictionary.coupled import Limit, search_support
 from ellzero.dictionary.dictionary import Dictionary
-from ellzero.dictionary.differences import differentiate
+from ellzero.dictionary.differences import differentiate, is_regular
 from ellzero.dictionary.equations import Equations
 from ellzero.dictionary.estimate import price
 from ellzero.dictionary.fields import derivative_names, evolve, space_derivatives
@@ -235,8 +235,7 @@ def _read(u: Any, t: Any, x: Any) -> _Grid:
             raise NonFiniteError(f"u of run {index} holds NaN or infinite values; cut the run there")
         times.append(read_times(stamp, len(field), index))
     for name, marks in [("places", places), *((f"time stamps of run {i}", time) for i, time in enumerate(times))]:
-        gaps = marks.diff()
-        if len(marks) < 2 * SMALLEST + 2 or bool((gaps - gaps.mean()).abs().max() > 1e-6 * gaps.mean().abs()):
+        if len(marks) < 2 * SMALLEST + 2 or not is_regular(marks):
             raise ValueError(f"the {name} must be equally spaced and at least {2 * SMALLEST + 2}, got {len(marks)}")
     return _Grid(fields, times, float(places.diff().mean()) * len(places))
 

@@ -40,12 +40,6 @@ class Trajectory:
         """Time from each sample to the next, shape `(samples - 1,)`."""
         return self.time.diff()
 
-    @property
-    def is_regular(self) -> bool:
-        """Whether all samples are equally far apart, to one part in a million of the step."""
-        lengths = self.lengths
-        return len(lengths) == 0 or bool((lengths - lengths.mean()).abs().max() <= 1e-6 * lengths.mean())
-
     def part(self, first: int, end: int) -> "Trajectory":
         """The samples from `first` up to but not including `end`."""
         rates = None if self.rates is None else self.rates[first:end]
