@@ -226,6 +226,31 @@ def test_a_trajectory_too_short_for_the_dictionary_is_refused(lorenz):
         Dynamics(dictionary=three(5), differentiation="finite").fit(states, time)
 
 
+@pytest.mark.parametrize("terms", [2.5, "7"])
+def test_a_number_of_terms_that_is_no_number_is_refused(terms):
+    with pytest.raises(TypeError, match="terms must be a number"):
+        Dynamics(terms)
+
+
+def test_a_state_that_stands_still_has_an_equation_without_terms(oscillator, support):
+    time = np.arange(0, 10, 0.05)
+    states = np.concatenate([oscillator(time), np.full((len(time), 1), 3.0)], 1)
+    model = Dynamics(dictionary=identity("x v c")).fit(states, time)
+    assert support(model) == {("x'", "v"), ("v'", "x")}
+
+
+@pytest.mark.parametrize("scale", [1e-8, 1e8])
+def test_units_of_states_and_time_do_not_matter(oscillator, support, scale):
+    time = np.arange(0, 10, 0.05)
+    states = oscillator(time) * [scale, 1] + 1e-3 * np.random.default_rng(0).normal(size=(200, 2)) * [scale, 1]
+    model = Dynamics(feature_names=["x", "v"]).fit(states, time * scale)
+    assert support(model) == {("x'", "v"), ("v'", "x")}
+
+
+def test_noise_alone_has_no_equations():
+    assert Dynamics().fit(np.random.default_rng(0).normal(size=(300, 2)), 0.1).complexity == 0
+
+
 def test_a_model_without_equations_says_so():
     with pytest.raises(ValueError, match="call fit"):
         Dynamics().print()

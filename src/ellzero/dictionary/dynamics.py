@@ -88,6 +88,10 @@ class Dynamics:
             raise ValueError(f"the differentiation {differentiation!r} is not known{hint}")
         if not 0 < resolution < 1:
             raise ValueError(f"the resolution must lie between 0 and 1, got {resolution}; try 1e-6")
+        if not (terms is None or isinstance(terms, int | Sequence)) or isinstance(terms, str):
+            raise TypeError(
+                f"terms must be a number, one number for each equation, or None, got {terms!r}; try terms=7"
+            )
         each = None if terms is None or isinstance(terms, int) else tuple(terms)
         self.limit = Limit(terms if isinstance(terms, int) else None, each)
         self.candidates = dictionary

@@ -84,8 +84,8 @@ def identify(runs: Sequence[Trajectory], dictionary: Dictionary, settings: Setti
     """
     for run in runs:
         dictionary.evaluate(run.inputs)
-    spread = torch.cat([run.states for run in runs]).std(0, correction=0)
-    floor = (settings.resolution * spread).clamp_min(1e-300)
+    spread = _spread(torch.cat([run.states for run in runs]))
+    floor = settings.resolution * spread
     noise = spread if settings.is_map else _pooled_noise(runs).maximum(floor)
     if settings.differentiation == "weak" and not settings.is_map and runs[0].rates is None:
         regression, coefficients, rows = _from_windows(runs, dictionary, noise, settings)
@@ -97,6 +97,13 @@ def identify(runs: Sequence[Trajectory], dictionary: Dictionary, settings: Setti
     if settings.refine and runs[0].rates is None:
         return _refined(fit, runs, dictionary, floor, settings)
     return fit
+
+
+def _spread(states: Tensor) -> Tensor:
+    """Standard deviation of each state; of a state that stands still its size, or one where that is zero."""
+    spread, size = states.std(0, correction=0), states.abs().amax(0)
+    stands = spread <= 1e-12 * size
+    return torch.where(stands, torch.where(size > 0, size, 1.0), spread)
 
 
 def _pooled_noise(runs: Sequence[Trajectory]) -> Tensor:
