@@ -12,7 +12,7 @@ from typing import Any, Self
 PACKAGES = {
     "torch-pruning": (("torch==2.13.0",), ("torch-pruning==1.6.1", "transformers==5.23.0")),
     "abess": (("abess==0.4.11", "scikit-learn==1.9.1", "numpy==2.4.6"),),
-    "pysindy": (("pysindy==2.1.0", "scikit-learn==1.9.1", "numpy==2.4.6"),),
+    "pysindy": (("pysindy==2.1.0", "gluonts[arrow]", "pandas", "tqdm", "matplotlib"), ("--no-deps", "dysts==0.96")),
 }
 """What is installed, in this order: nothing may pull in another torch."""
 

@@ -16,6 +16,8 @@ ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 PAGES = (ROOT / "README.md", ROOT / "docs" / "benchmarks.md", ROOT / "docs" / "regression.md")
 TOOLS = {"ellzero": "ellzero", "torch_pruning": "torch-pruning"}
+NOTHING = {"error": 1.0, "exact": False}
+"""What a method that failed on a system amounts to: no equations."""
 NAMES = {"mnist-lenet5": "LeNet-5-Caffe", "mnist-mlp": "MLP 784-300-100"}
 
 
@@ -35,6 +37,8 @@ def main() -> None:
         "regression_exploration": regression_exploration,
         "bootstrap": bootstrap,
         "calibration": calibration,
+        "lorenz": lorenz,
+        "chaos": chaos,
     }
     sources = {"reach": "mnist", "zoo_sums": "zoo", "regression_truth": "regression",
                "regression_exploration": "regression", "calibration": "bootstrap"}  # fmt: skip
@@ -219,6 +223,32 @@ def interval(quartiles: list[float], unit: str, digits: int = 1) -> str:
     """Median, and the quartiles around it."""
     low, median, high = (f"{value:.{digits}f}" for value in quartiles)
     return f"{median}{unit} ({low} to {high})"
+
+
+def lorenz(found: dict[str, Any]) -> str:
+    """Exact systems by degree, noise and method."""
+    methods = list(found["rows"][0]["found"])
+    rows = []
+    for row in found["rows"]:
+        cells = [f"{one['exact'] / row['seeds']:.0%} ({one['error']:.0e})" for one in map(row["found"].get, methods)]
+        rows.append([str(row["degree"]), f"{row['noise']:.0%}", *cells])
+    return markdown(["degree", "noise", *methods], rows)
+
+
+def chaos(found: dict[str, Any]) -> str:
+    """Median error of the coefficients, and exact systems, by noise and method."""
+    systems = found["systems"].values()
+    levels = next(iter(systems)).keys()
+    methods = list(next(iter(systems))["1.0"])
+    rows = []
+    for method in methods:
+        cells = []
+        for level in levels:
+            results = [one[level].get(method, NOTHING) for one in systems]
+            exact = sum(result["exact"] for result in results)
+            cells.append(f"{statistics.median(result['error'] for result in results):.1e} ({exact} exact)")
+        rows.append([method, *cells, str(len(results))])
+    return markdown(["method", *(f"noise {level} %" for level in levels), "systems"], rows)
 
 
 def effort(one: dict[str, Any]) -> list[str]:

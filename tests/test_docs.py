@@ -18,8 +18,9 @@ PAGES = (
     "docs/regression.md",
     "docs/large.md",
     "docs/extending.md",
+    "docs/dynamics.md",
 )
-WITHOUT_NETWORKS = {"docs/regression.md"}
+WITHOUT_NETWORKS = {"docs/regression.md", "docs/dynamics.md"}
 
 
 def build():

@@ -9,8 +9,10 @@ __all__ = [
     "Check",
     "ClosedForm",
     "Dictionary",
+    "Dynamics",
     "Equations",
     "Factor",
+    "FieldDynamics",
     "Gram",
     "Identifiability",
     "Inner",
@@ -27,15 +29,21 @@ __all__ = [
     "bootstrap",
     "calibration",
     "custom",
+    "evolve",
     "fourier",
+    "from_pysindy",
     "gate_probabilities",
     "identifiability",
     "identity",
     "polynomial",
+    "r2_score",
     "rational",
     "simulate_regression",
+    "space_derivatives",
     "subset_path",
+    "to_pysindy",
     "trigonometric",
+    "valid_prediction_time",
     "variables",
     "verify",
 ]
@@ -47,7 +55,9 @@ from ellzero.dictionary.calibrate import Calibration, calibration, simulate_regr
 from ellzero.dictionary.certificate import Ablation, Certificate, Check
 from ellzero.dictionary.closed import ClosedForm
 from ellzero.dictionary.dictionary import Dictionary
+from ellzero.dictionary.dynamics import Dynamics
 from ellzero.dictionary.equations import Equations
+from ellzero.dictionary.fields import evolve, space_derivatives
 from ellzero.dictionary.functions import FUNCTIONS
 from ellzero.dictionary.gram import Gram
 from ellzero.dictionary.harmonics import fourier, trigonometric
@@ -56,8 +66,11 @@ from ellzero.dictionary.inner import Inner, variables
 from ellzero.dictionary.libraries import custom, identity, polynomial, rational
 from ellzero.dictionary.outputs import Output
 from ellzero.dictionary.path import SubsetPath, subset_path
+from ellzero.dictionary.pde import FieldDynamics
 from ellzero.dictionary.posterior import gate_probabilities
+from ellzero.dictionary.pysindy_names import from_pysindy, to_pysindy
 from ellzero.dictionary.relations import Relation
+from ellzero.dictionary.scores import r2_score, valid_prediction_time
 from ellzero.dictionary.sparse import SparseDictionary
 from ellzero.dictionary.subset import Optimality, Subset
 from ellzero.dictionary.subsets import best_subset
