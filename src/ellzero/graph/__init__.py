@@ -8,6 +8,7 @@ __all__ = [
     "Count",
     "Example",
     "Filling",
+    "FollowsCut",
     "Group",
     "Labels",
     "Layout",
@@ -51,6 +52,7 @@ from ellzero.graph.count import Count, count
 from ellzero.graph.cut import cut, kept_indices
 from ellzero.graph.fill import Filling
 from ellzero.graph.fit import check_fit
+from ellzero.graph.following import FollowsCut
 from ellzero.graph.labels import Labels
 from ellzero.graph.layout import Layout, settle
 from ellzero.graph.modules import NoChannels, OnlyBias, Select

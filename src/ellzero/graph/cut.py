@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor
 
 from ellzero.errors import SurgeryError
+from ellzero.graph.following import FollowsCut
 from ellzero.graph.layout import Layout
 from ellzero.graph.memory_format import laid_out_like
 from ellzero.graph.modules import Convolution, NoChannels, OnlyBias, Select
@@ -58,6 +59,7 @@ def cut(
         memo[id(tensor)] = _as_parameter(small, tensor) if isinstance(tensor, nn.Parameter) else small
     small_model: nn.Module = copy.deepcopy(model, memo)
     _correct_attributes(small_model, layout, is_open)
+    _let_follow(small_model, kept)
     for module in list(small_model.modules()):
         stand_in = _correct(module)
         if stand_in is not None:
@@ -150,6 +152,15 @@ def _correct_attributes(model: nn.Module, layout: Layout, is_open: Tensor) -> No
                     "have; is it the same architecture?"
                 )
             setattr(module, one.name, one.multiple * int(is_open[place].sum()))
+
+
+def _let_follow(model: nn.Module, kept: Mapping[Slot, Tensor]) -> None:
+    """Modules that keep facts about their tensors elsewhere correct them; not on tensors without data."""
+    for prefix, module in model.named_modules():
+        if isinstance(module, FollowsCut) and not any(isinstance(own, FakeTensor) for own in module.buffers()):
+            start = f"{prefix}." if prefix else ""
+            own = {(n.removeprefix(start), dim): i for (n, dim), i in kept.items() if n.startswith(start)}
+            module.follow_cut(own)
 
 
 def _correct_convolution(module: Convolution) -> nn.Module | None:

@@ -1,0 +1,36 @@
+"""Sparse equations: named candidate terms, regression to a budget of terms, dynamics, closed forms."""
+
+__all__ = [
+    "FUNCTIONS",
+    "Dictionary",
+    "Equations",
+    "Factor",
+    "Gram",
+    "Inner",
+    "Optimality",
+    "Output",
+    "Subset",
+    "Term",
+    "Unit",
+    "best_subset",
+    "custom",
+    "fourier",
+    "identity",
+    "polynomial",
+    "rational",
+    "trigonometric",
+    "variables",
+]
+
+from ellzero.dictionary.dictionary import Dictionary
+from ellzero.dictionary.equations import Equations
+from ellzero.dictionary.functions import FUNCTIONS
+from ellzero.dictionary.gram import Gram
+from ellzero.dictionary.harmonics import fourier, trigonometric
+from ellzero.dictionary.inner import Inner, variables
+from ellzero.dictionary.libraries import custom, identity, polynomial, rational
+from ellzero.dictionary.outputs import Output
+from ellzero.dictionary.subset import Optimality, Subset
+from ellzero.dictionary.subsets import best_subset
+from ellzero.dictionary.terms import Factor, Term
+from ellzero.dictionary.units import Unit
