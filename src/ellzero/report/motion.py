@@ -71,7 +71,7 @@ def _paint(
     grid = figure.add_gridspec(len(true), 1)
     for row, name in enumerate(true):
         axes = figure.add_subplot(grid[row, 0])
-        _panel(axes, time, true[name], simulated[name], measured.get(name), until)
+        _panel(axes, time, true[name], simulated[name], measured=measured.get(name), until=until)
         axes.set_ylabel(shorten(name, 12), color=INK)
         axes.tick_params(labelbottom=row == len(true) - 1)
         if row == len(true) - 1:
@@ -88,7 +88,7 @@ def _paint(
 
 
 def _panel(
-    axes: "Axes", time: Sequence[float], true: Sequence[float], simulated: Sequence[float],
+    axes: "Axes", time: Sequence[float], true: Sequence[float], simulated: Sequence[float], *,
     measured: Sequence[float] | None, until: float | None,
 ) -> None:  # fmt: skip
     from matplotlib.ticker import MaxNLocator

@@ -89,7 +89,8 @@ def _panel(axes: "Axes", sizes: Sequence[int], terms: Mapping[str, Sequence[floa
         colour = PALETTE[named.index(term) % len(PALETTE)] if term in named else "#bbbbbb"
         points = [(size, value) for size, value in zip(sizes, used[term], strict=True) if value]
         axes.plot(*zip(*points, strict=True), color=colour, linewidth=1.4, marker="o", markersize=3, zorder=3 - place)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6, min_n_ticks=1))
+    ticks = MaxNLocator(integer=True, nbins=6, min_n_ticks=1).tick_values(sizes[0], sizes[-1])
+    axes.set_xticks([tick for tick in ticks if sizes[0] <= tick <= sizes[-1]])
     _scale(axes, [value for values in used.values() for value in values if value])
     span = max(1, sizes[-1] - sizes[0])
     axes.set_xlim(sizes[0] - 0.3, sizes[-1] + 0.48 * span)
