@@ -177,7 +177,7 @@ def test_neither_growth_nor_exchanges_are_misled_by_a_ridge(depth):
         ({"terms": 2, "always": [9]}, "names column 9"),
         ({"terms": 2, "costs": [1.0] * 8 + [0.0]}, "costs must be 9 positive"),
         ({"terms": 1, "costs": [2.0] * 9}, "cheapest"),
-        ({"terms": 2, "outputs": "both"}, "'separate' or 'shared'"),
+        ({"terms": 2, "outputs": "both"}, "'separate', 'shared' or 'total'"),
         ({"terms": 2, "ridge": -1.0}, "ridge"),
         ({"terms": 2, "weights": [-1.0] * 40}, "not negative"),
         ({"terms": 2, "weights": [1.0] * 39}, "one weight per sample"),

@@ -10,6 +10,7 @@ __all__ = [
     "Optimality",
     "Output",
     "Subset",
+    "SubsetPath",
     "Term",
     "Unit",
     "best_subset",
@@ -18,6 +19,7 @@ __all__ = [
     "identity",
     "polynomial",
     "rational",
+    "subset_path",
     "trigonometric",
     "variables",
 ]
@@ -30,6 +32,7 @@ from ellzero.dictionary.harmonics import fourier, trigonometric
 from ellzero.dictionary.inner import Inner, variables
 from ellzero.dictionary.libraries import custom, identity, polynomial, rational
 from ellzero.dictionary.outputs import Output
+from ellzero.dictionary.path import SubsetPath, subset_path
 from ellzero.dictionary.subset import Optimality, Subset
 from ellzero.dictionary.subsets import best_subset
 from ellzero.dictionary.terms import Factor, Term

@@ -12,6 +12,8 @@ from torch import Tensor
 from ellzero.dictionary.fits import columns_of
 from ellzero.dictionary.gram import Gram
 
+_SINGULAR = 1e-13  # of a column's length, outside the span of the others
+
 
 @final
 @dataclass(frozen=True)
@@ -113,4 +115,10 @@ def _solve(root: Tensor, target: Tensor, supports: Tensor) -> tuple[Tensor, Tens
     basis = basis[..., : root.shape[-2], :]
     fitted = basis.mT @ target
     weights = torch.linalg.solve_triangular(triangle, fitted, upper=True).squeeze(-1)
-    return weights.masked_fill(is_empty, 0.0), (target - basis @ fitted).square().sum((-1, -2))
+    loss = (target - basis @ fitted).square().sum((-1, -2))
+    is_singular = triangle.diagonal(dim1=-2, dim2=-1).abs().amin(-1) < _SINGULAR
+    for place in is_singular.nonzero().tolist():  # columns of groups may depend on each other: the shortest solution
+        columns, one = chosen[*place], target[*place]
+        solution = torch.linalg.lstsq(columns.cpu(), one.cpu(), driver="gelsd", rcond=1e-12).solution.to(one.device)
+        weights[*place], loss[*place] = solution.squeeze(-1), (one - columns @ solution).square().sum()
+    return weights.masked_fill(is_empty, 0.0), loss
