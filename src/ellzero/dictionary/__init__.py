@@ -9,6 +9,7 @@ __all__ = [
     "Inner",
     "Optimality",
     "Output",
+    "SparseDictionary",
     "Subset",
     "SubsetPath",
     "Term",
@@ -33,6 +34,7 @@ from ellzero.dictionary.inner import Inner, variables
 from ellzero.dictionary.libraries import custom, identity, polynomial, rational
 from ellzero.dictionary.outputs import Output
 from ellzero.dictionary.path import SubsetPath, subset_path
+from ellzero.dictionary.sparse import SparseDictionary
 from ellzero.dictionary.subset import Optimality, Subset
 from ellzero.dictionary.subsets import best_subset
 from ellzero.dictionary.terms import Factor, Term

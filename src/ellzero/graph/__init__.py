@@ -1,6 +1,7 @@
 """Networks as plain data: channels, costs, plans, and the cutting of a network to a plan."""
 
 __all__ = [
+    "COUNTED",
     "KINDS",
     "Call",
     "Channels",
@@ -47,7 +48,7 @@ __all__ = [
 
 from ellzero.graph.blank import cut_module
 from ellzero.graph.channels import Channels, Group, Member, Work
-from ellzero.graph.cost import KINDS, Costs, Target
+from ellzero.graph.cost import COUNTED, KINDS, Costs, Target
 from ellzero.graph.count import Count, count
 from ellzero.graph.cut import cut, kept_indices
 from ellzero.graph.fill import Filling

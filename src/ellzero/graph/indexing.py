@@ -86,7 +86,8 @@ def _index_add(labels: Labels, call: Call) -> None:
 
 def _is_stored_sum(labels: Labels, target: Value, index: Value, values: list[object]) -> bool:
     stored = [value for value in (index, *values) if isinstance(value, Value) and value.number in labels.origin]
-    return len(stored) == 2 == 1 + len(values) and len(index.shape) == len(target.shape) == 1 and not labels.of(target)
+    is_empty = all(labels.is_constant(found) for found in labels.of(target).values())
+    return len(stored) == 2 == 1 + len(values) and len(index.shape) == len(target.shape) == 1 and is_empty
 
 
 def _without(labels: Labels, value: Value, dim: int) -> Value:
