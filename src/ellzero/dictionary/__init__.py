@@ -3,6 +3,7 @@
 __all__ = [
     "FUNCTIONS",
     "Dictionary",
+    "Dynamics",
     "Equations",
     "Factor",
     "Gram",
@@ -17,15 +18,20 @@ __all__ = [
     "best_subset",
     "custom",
     "fourier",
+    "from_pysindy",
     "identity",
     "polynomial",
+    "r2_score",
     "rational",
     "subset_path",
+    "to_pysindy",
     "trigonometric",
+    "valid_prediction_time",
     "variables",
 ]
 
 from ellzero.dictionary.dictionary import Dictionary
+from ellzero.dictionary.dynamics import Dynamics
 from ellzero.dictionary.equations import Equations
 from ellzero.dictionary.functions import FUNCTIONS
 from ellzero.dictionary.gram import Gram
@@ -34,6 +40,8 @@ from ellzero.dictionary.inner import Inner, variables
 from ellzero.dictionary.libraries import custom, identity, polynomial, rational
 from ellzero.dictionary.outputs import Output
 from ellzero.dictionary.path import SubsetPath, subset_path
+from ellzero.dictionary.pysindy_names import from_pysindy, to_pysindy
+from ellzero.dictionary.scores import r2_score, valid_prediction_time
 from ellzero.dictionary.sparse import SparseDictionary
 from ellzero.dictionary.subset import Optimality, Subset
 from ellzero.dictionary.subsets import best_subset

@@ -62,7 +62,7 @@ def estimate(
     penalty: float,
     limit: Limit | None = None,
     fixed: Tensor | None = None,
-) -> Estimate:
+) -> Estimate | None:
     r"""Maximise the penalised likelihood of coefficients and true states, the support being free.
 
     .. math:: \min_{\xi, x} \sum_i |(y_i - x_i) / \sigma|^2 + \lambda \|\xi\|_0
@@ -84,7 +84,7 @@ def estimate(
         fixed: flat indices of the support, if it is not to be searched.
 
     Returns:
-        The estimate.
+        The estimate; None if the equations, followed over one interval, leave the finite numbers.
     """
     ladder = _Allowance()
     support = coefficients.reshape(-1).nonzero()[:, 0] if fixed is None else fixed
@@ -92,9 +92,10 @@ def estimate(
     found = None
     for _ in range(ROUNDS):
         current = Noise(noise, noise * ladder.share)
-        states, _ = smooth(measured, current, coefficients, states)
-        quadratic = evidence(measured, current, coefficients, states)
-        if not bool(torch.isfinite(quadratic.target).all()):
+        try:
+            states, _ = smooth(measured, current, coefficients, states)
+            quadratic = evidence(measured, current, coefficients, states)
+        except torch.linalg.LinAlgError:  # type: ignore[attr-defined]  # the equations ran away in an interval
             break
         before, old = support, coefficients.reshape(-1)
         if fixed is None:
@@ -110,7 +111,6 @@ def estimate(
         if rests == 3 or not bool(((left / noise).log().abs() > 0.01).any()) or ladder.share > 0:
             return found
         noise, rests = left, rests + 1
-    assert found is not None
     return found
 
 

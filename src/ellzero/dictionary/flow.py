@@ -46,34 +46,6 @@ class Step:
     by_coefficient: Tensor | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Point:
-    """A stage: states, and their derivatives as far as they are followed."""
-
-    state: Tensor
-    by_state: Tensor | None
-    by_coefficient: Tensor | None
-
-    def moved(self, slopes: Sequence["_Point"], weights: Sequence[float], length: Tensor) -> "_Point":
-        """This point plus a weighted sum of slopes times the length of the step."""
-        return _Point(
-            _plus(self.state, [slope.state for slope in slopes], weights, length),
-            None if self.by_state is None else _plus(self.by_state, [s.by_state for s in slopes], weights, length),
-            None
-            if self.by_coefficient is None
-            else _plus(self.by_coefficient, [s.by_coefficient for s in slopes], weights, length),
-        )
-
-
-def _plus(value: Tensor, slopes: Sequence[Tensor | None], weights: Sequence[float], length: Tensor) -> Tensor:
-    """A value plus a weighted sum of its slopes times the length of the step."""
-    lengths = length.reshape(-1, *[1] * (value.dim() - 1))
-    for slope, weight in zip(slopes, weights, strict=True):
-        if weight and slope is not None:
-            value = value + weight * lengths * slope
-    return value
-
-
 def rates(library: Library, coefficients: Tensor, inputs: Tensor) -> Tensor:
     """Right-hand sides of the equations.
 
@@ -124,48 +96,99 @@ def advance(
         >>> advance(lambda x: x, decay, here, torch.ones(1), (here[:, :0], here[:, :0]), substeps=8).end
         tensor([[0.3679]])
     """
-    follow_state = by_state or by_coefficient
-    point = _start(start, coefficients, by_state=follow_state, by_coefficient=by_coefficient)
+    follow = by_state or by_coefficient
     if lengths is None:
-        point = _slope(library, coefficients, point, controls[0])
-        return Step(point.state, point.by_state, point.by_coefficient)
-    length = lengths / substeps
+        stage = _stage(library, coefficients, start, controls[0], follow=follow)
+        unit = _unit(start)
+        return Step(stage.slope, stage.jacobian, _outer([unit], [stage]) if by_coefficient else None)
+    length = (lengths / substeps)[:, None]
+    stages: list[list[_Stage]] = []
+    state = start
     for substep in range(substeps):
-        slopes: list[_Point] = []
-        for node, stage in zip(NODES, STAGES, strict=True):
-            share = (substep + node) / substeps
-            control = controls[0] + share * (controls[1] - controls[0])
-            slopes.append(_slope(library, coefficients, point.moved(slopes, stage, length), control))
-        point = point.moved(slopes, WEIGHTS, length)
-    return Step(point.state, point.by_state, point.by_coefficient)
+        row: list[_Stage] = []
+        for node, weights in zip(NODES, STAGES, strict=True):
+            control = torch.lerp(controls[0], controls[1], (substep + node) / substeps)
+            row.append(_stage(library, coefficients, _moved(state, row, weights, length), control, follow=follow))
+        state = _moved(state, row, WEIGHTS, length)
+        stages.append(row)
+    if not follow:
+        return Step(state)
+    return _differentiated(state, stages, length, by_coefficient=by_coefficient)
 
 
-def _start(start: Tensor, coefficients: Tensor, *, by_state: bool, by_coefficient: bool) -> _Point:
-    states = start.shape[1]
-    unit = torch.eye(states, dtype=start.dtype, device=start.device).expand(len(start), -1, -1) if by_state else None
-    none = start.new_zeros(len(start), states, coefficients.numel()) if by_coefficient else None
-    return _Point(start, unit, none)
+@dataclass(frozen=True, slots=True)
+class _Stage:
+    """Terms, slope and its derivative in the states at one stage of a step."""
+
+    values: Tensor
+    slope: Tensor
+    jacobian: Tensor | None
 
 
-def _slope(library: Library, coefficients: Tensor, point: _Point, control: Tensor) -> _Point:
-    """Rates at a point and their derivatives along those of the point."""
-    inputs = torch.cat([point.state, control], 1)
-    if point.by_state is None:
-        return _Point(rates(library, coefficients, inputs), None, None)
-    states = point.state.shape[1]
+def _stage(library: Library, coefficients: Tensor, state: Tensor, control: Tensor, *, follow: bool) -> _Stage:
+    inputs = torch.cat([state, control], 1)
+    if not follow:
+        values = library(inputs)
+        return _Stage(values, values @ coefficients.mT, None)
     columns = []
-    for index in range(states):
+    for index in range(state.shape[1]):
         direction = torch.zeros_like(inputs)
         direction[:, index] = 1
-        values, change = torch.func.jvp(library, (inputs,), (direction,))
-        columns.append(change @ coefficients.mT)
-    jacobian = torch.stack(columns, 2)
-    by_coefficient = None
-    if point.by_coefficient is not None:
-        by_coefficient = jacobian @ point.by_coefficient
-        for index, block in enumerate(by_coefficient.split(values.shape[1], 2)):
-            block[:, index] += values
-    return _Point(values @ coefficients.mT, jacobian @ point.by_state, by_coefficient)
+        pair = torch.func.jvp(library, (inputs,), (direction,))
+        values = pair[0]
+        columns.append(pair[1] @ coefficients.mT)
+    return _Stage(values, values @ coefficients.mT, torch.stack(columns, 2))
+
+
+def _moved(state: Tensor, stages: Sequence[_Stage], weights: Sequence[float], length: Tensor) -> Tensor:
+    """States plus a weighted sum of slopes times the length of the step."""
+    for stage, weight in zip(stages, weights, strict=True):
+        if weight:
+            state = state + weight * length * stage.slope
+    return state
+
+
+def _differentiated(end: Tensor, stages: list[list[_Stage]], length: Tensor, *, by_coefficient: bool) -> Step:
+    r"""Derivatives of the end, from the last stage back to the first.
+
+    .. math:: M_r = h b_r I + \sum_{s > r} h a_{sr} M_s J_s, \quad
+              \frac{\partial \Phi}{\partial x} = I + \sum_s M_s J_s, \quad
+              \frac{\partial \Phi}{\partial \xi_{jk}} = \sum_s M_s e_j \theta_k(x_s)
+
+    where M is the derivative of the end in the slope of a stage; later steps multiply from the left.
+    """
+    unit, step = _unit(end), length[:, :, None]
+    onward, weights, flat = unit, [], []
+    for row in reversed(stages):
+        by_slope: dict[int, Tensor] = {}
+        total = onward
+        for index in reversed(range(len(row))):
+            found = WEIGHTS[index] * step * onward
+            for later in range(index + 1, len(row)):
+                if STAGES[later][index]:
+                    found = found + STAGES[later][index] * step * by_slope[later]
+            weights.append(found)
+            flat.append(row[index])
+            jacobian = row[index].jacobian
+            assert jacobian is not None
+            by_slope[index] = found @ jacobian
+            total = total + by_slope[index]
+        onward = total
+    return Step(end, onward, _outer(weights, flat) if by_coefficient else None)
+
+
+def _outer(weights: Sequence[Tensor], stages: Sequence[_Stage]) -> Tensor:
+    """Sum over stages of weights times terms, shape `(intervals, states, states * terms)`."""
+    states = weights[0].shape[1]
+    stacked = torch.stack([weight.flatten(1) for weight in weights], 2)  # (intervals, states * states, stages)
+    terms = torch.stack([stage.values for stage in stages], 1)  # (intervals, stages, terms)
+    return (stacked @ terms).reshape(len(stacked), states, -1)
+
+
+def _unit(states: Tensor) -> Tensor:
+    """One unit matrix for each row of states."""
+    size = states.shape[1]
+    return torch.eye(size, dtype=states.dtype, device=states.device).expand(len(states), -1, -1)
 
 
 def substeps_for(

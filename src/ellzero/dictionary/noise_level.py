@@ -37,7 +37,7 @@ def noise_level(x: Tensor) -> Tensor:
     """
     if len(x) < 4:
         raise ValueError(f"the noise level needs at least four samples, got {len(x)}; record a longer trajectory")
-    estimates = []
+    estimates: list[Tensor] = []
     for order in ORDERS:
         if len(x) < 2 * order and estimates:
             break

@@ -1,8 +1,9 @@
 """Evidence about coefficients from linear systems: derivatives at samples, or averages over windows."""
 
-__all__ = ["jacobian", "strong_evidence", "weak_evidence"]
+__all__ = ["Rows", "jacobian", "strong_evidence", "weak_evidence"]
 
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
@@ -11,6 +12,9 @@ from ellzero.dictionary.flow import Library
 from ellzero.dictionary.likelihood import Evidence
 from ellzero.dictionary.trajectories import Trajectory
 from ellzero.dictionary.weak import WeakForm
+
+Rows: TypeAlias = Sequence[tuple[Tensor, Tensor]]
+"""For each equation its features, shape `(rows, terms)`, and its target, shape `(rows,)`."""
 
 
 def jacobian(library: Library, coefficients: Tensor, run: Trajectory) -> Tensor:
@@ -24,7 +28,7 @@ def jacobian(library: Library, coefficients: Tensor, run: Trajectory) -> Tensor:
     return torch.stack(columns, 2)
 
 
-def strong_evidence(features: Tensor, targets: Tensor, resolution: float) -> Evidence:
+def strong_evidence(features: Tensor, targets: Tensor, resolution: float) -> tuple[Evidence, Rows]:
     """Ordinary least squares, each equation weighted by the variance that the whole dictionary leaves.
 
     Args:
@@ -33,7 +37,7 @@ def strong_evidence(features: Tensor, targets: Tensor, resolution: float) -> Evi
         resolution: smallest relative error that the targets are believed to have.
 
     Returns:
-        The quadratic in all coefficients; equations do not mix.
+        The quadratic in all coefficients (equations do not mix), and the rows of each equation, of unit variance.
     """
     return _combined([[(features, target) for target in targets.mT]], resolution)
 
@@ -46,7 +50,7 @@ def weak_evidence(
     noise: Tensor,
     coefficients: Tensor | None,
     resolution: float,
-) -> Evidence:
+) -> tuple[Evidence, Rows]:
     """Generalised least squares on the weak form.
 
     Args:
@@ -58,7 +62,7 @@ def weak_evidence(
         resolution: smallest relative error that the data are believed to have.
 
     Returns:
-        The quadratic in all coefficients; equations do not mix.
+        The quadratic in all coefficients (equations do not mix), and the rows of each equation, of unit variance.
     """
     systems = []
     for form, run in zip(forms, runs, strict=True):
@@ -76,19 +80,21 @@ def weak_evidence(
     return _combined(systems, resolution, at_least=1.0)
 
 
-def _combined(systems: Sequence[Sequence[tuple[Tensor, Tensor]]], resolution: float, at_least: float = 0.0) -> Evidence:
+def _combined(
+    systems: Sequence[Sequence[tuple[Tensor, Tensor]]], resolution: float, at_least: float = 0.0
+) -> tuple[Evidence, Rows]:
     """One quadratic from the systems of each run and equation, every equation scaled to unit variance."""
-    blocks, targets, energy = [], [], 0.0
+    rows, energy = [], 0.0
     for equation in zip(*systems, strict=True):
         features = torch.cat([one[0] for one in equation])
         target = torch.cat([one[1] for one in equation])
         square = float(target @ target)
         variance = max(_left_over(features, target), at_least, resolution**2 * square / len(target), 1e-300)
-        blocks.append(features.T @ features / variance)
-        targets.append(features.T @ target / variance)
+        rows.append((features / variance**0.5, target / variance**0.5))
         energy += square / variance
-    score = torch.cat(targets)
-    return Evidence(torch.block_diag(*blocks), score, energy, torch.zeros_like(score))
+    score = torch.cat([features.T @ target for features, target in rows])
+    information = torch.block_diag(*(features.T @ features for features, _ in rows))
+    return Evidence(information, score, energy, torch.zeros_like(score)), rows
 
 
 def _left_over(features: Tensor, target: Tensor) -> float:

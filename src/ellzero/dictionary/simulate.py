@@ -41,7 +41,7 @@ def integrate(rates: Rates, start: Tensor, times: Tensor, *, method: str = "LSOD
         tensor([1.0000, 0.6065, 0.3679], dtype=torch.float64)
     """
     try:
-        from scipy.integrate import solve_ivp
+        from scipy.integrate import solve_ivp  # type: ignore[import-untyped]
     except ImportError as error:
         raise MissingExtraError(
             f"simulating with {method} needs SciPy; pip install \"ellzero[equations]\", or use integrator='dopri5'"

@@ -4,6 +4,7 @@ __all__ = ["Trajectory", "read_times", "read_trajectories", "split"]
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -90,10 +91,11 @@ def read_trajectories(
     controls = _matching(u, states, "u")
     constants = _constants(parameters, states)
     empty = [one[:, :0] for one in states]
+    unknown: list[Tensor | None] = [None] * count
     return [
         Trajectory(time, one, torch.cat([control, constant], 1), rate)
         for time, one, control, constant, rate in zip(
-            times, states, controls or empty, constants or empty, rates or [None] * count, strict=True
+            times, states, controls or empty, constants or empty, rates or unknown, strict=True
         )
     ]
 
@@ -131,7 +133,7 @@ def split(trajectory: Trajectory, longest: int) -> list[Trajectory]:
     samples = len(trajectory.time)
     pieces = -(-samples // longest)
     marks = [round(samples * piece / pieces) for piece in range(pieces + 1)]
-    return [trajectory.part(first, end) for first, end in zip(marks[:-1], marks[1:], strict=True)]
+    return [trajectory.part(first, end) for first, end in pairwise(marks)]
 
 
 def _several(values: Any, *, table: int) -> list[Any]:
