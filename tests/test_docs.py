@@ -14,6 +14,7 @@ PAGES = (
     "docs/quickstart.md",
     "docs/check.md",
     "docs/transformers.md",
+    "docs/equations.md",
     "docs/large.md",
     "docs/extending.md",
 )

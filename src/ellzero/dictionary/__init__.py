@@ -2,14 +2,20 @@
 
 __all__ = [
     "FUNCTIONS",
+    "Ablation",
+    "Certificate",
+    "Check",
+    "ClosedForm",
     "Dictionary",
     "Dynamics",
     "Equations",
     "Factor",
     "Gram",
+    "Identifiability",
     "Inner",
     "Optimality",
     "Output",
+    "Relation",
     "SparseDictionary",
     "Subset",
     "SubsetPath",
@@ -19,6 +25,7 @@ __all__ = [
     "custom",
     "fourier",
     "from_pysindy",
+    "identifiability",
     "identity",
     "polynomial",
     "r2_score",
@@ -28,22 +35,28 @@ __all__ = [
     "trigonometric",
     "valid_prediction_time",
     "variables",
+    "verify",
 ]
 
+from ellzero.dictionary.certificate import Ablation, Certificate, Check
+from ellzero.dictionary.closed import ClosedForm
 from ellzero.dictionary.dictionary import Dictionary
 from ellzero.dictionary.dynamics import Dynamics
 from ellzero.dictionary.equations import Equations
 from ellzero.dictionary.functions import FUNCTIONS
 from ellzero.dictionary.gram import Gram
 from ellzero.dictionary.harmonics import fourier, trigonometric
+from ellzero.dictionary.identifiability import Identifiability, identifiability
 from ellzero.dictionary.inner import Inner, variables
 from ellzero.dictionary.libraries import custom, identity, polynomial, rational
 from ellzero.dictionary.outputs import Output
 from ellzero.dictionary.path import SubsetPath, subset_path
 from ellzero.dictionary.pysindy_names import from_pysindy, to_pysindy
+from ellzero.dictionary.relations import Relation
 from ellzero.dictionary.scores import r2_score, valid_prediction_time
 from ellzero.dictionary.sparse import SparseDictionary
 from ellzero.dictionary.subset import Optimality, Subset
 from ellzero.dictionary.subsets import best_subset
 from ellzero.dictionary.terms import Factor, Term
 from ellzero.dictionary.units import Unit
+from ellzero.dictionary.verify import verify

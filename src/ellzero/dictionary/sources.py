@@ -5,6 +5,7 @@ __all__ = ["c_source", "python_source"]
 import keyword
 import math
 from collections.abc import Callable, Mapping, Sequence
+from typing import Literal
 
 from ellzero.dictionary.functions import FUNCTIONS
 from ellzero.dictionary.inner import Inner, check_name
@@ -42,7 +43,7 @@ def python_source(rows: Sequence[Row], inputs: Sequence[str], functions: Sequenc
         "    return np.stack(",
         "        np.broadcast_arrays(",
     ]  # fmt: skip
-    lines += [f"            0.0 * {names[inputs[0]]} + ({_python_row(row, names)})," for row in rows]
+    lines += [f"            np.zeros_like({names[inputs[0]]}) + ({_python_row(row, names)})," for row in rows]
     return "\n".join([*lines, "        ),", "        axis=-1,", "    )", ""])
 
 
@@ -111,6 +112,10 @@ def _c_row(row: Row, names: Mapping[str, str]) -> str:
     return _scaled(inner, output)
 
 
+_COMPOUND = frozenset({"sign", "sigmoid"})
+"""Written as an expression of several operations in some language."""
+
+
 def _applied(template: str, argument: str) -> str:
     return template.format(argument)
 
@@ -127,16 +132,24 @@ def _product(term: Term, show: Callable[[Factor], str]) -> str:
 
 def _python_factor(factor: Factor, names: Mapping[str, str]) -> str:
     arguments = [_inner(argument, names, lambda name, power: f"{name}**{power}") for argument in factor.arguments]
-    known = FUNCTIONS.get(factor.function)
-    shown = _applied(known.python, arguments[0]) if known else f"{factor.function}({', '.join(arguments)})"
-    return f"({shown})" if abs(factor.power) == 1 else f"({shown}) ** {abs(factor.power)}"
+    shown = _call(factor, arguments, "python")
+    return shown if abs(factor.power) == 1 else f"{shown}**{abs(factor.power)}"
 
 
 def _c_factor(factor: Factor, names: Mapping[str, str]) -> str:
     arguments = [_inner(argument, names, _c_power) for argument in factor.arguments]
+    return _c_power(_call(factor, arguments, "c"), abs(factor.power))
+
+
+def _call(factor: Factor, arguments: Sequence[str], language: Literal["python", "c"]) -> str:
+    """A function of its arguments, in brackets where it is no plain call."""
+    if factor.is_input:
+        return arguments[0]
     known = FUNCTIONS.get(factor.function)
-    shown = _applied(known.c, arguments[0]) if known else f"{factor.function}({', '.join(arguments)})"
-    return _c_power(f"({shown})", abs(factor.power))
+    if known is None:
+        return f"{factor.function}({', '.join(arguments)})"
+    shown = _applied(getattr(known, language), arguments[0])
+    return f"({shown})" if factor.function in _COMPOUND else shown
 
 
 def _c_power(base: str, power: int) -> str:
