@@ -3,6 +3,7 @@
 __all__ = [
     "FUNCTIONS",
     "Ablation",
+    "Bootstrap",
     "Certificate",
     "Check",
     "ClosedForm",
@@ -17,11 +18,13 @@ __all__ = [
     "Output",
     "Relation",
     "SparseDictionary",
+    "SparseRegression",
     "Subset",
     "SubsetPath",
     "Term",
     "Unit",
     "best_subset",
+    "bootstrap",
     "custom",
     "fourier",
     "from_pysindy",
@@ -38,6 +41,7 @@ __all__ = [
     "verify",
 ]
 
+from ellzero.dictionary.bootstraps import Bootstrap, bootstrap
 from ellzero.dictionary.certificate import Ablation, Certificate, Check
 from ellzero.dictionary.closed import ClosedForm
 from ellzero.dictionary.dictionary import Dictionary
@@ -60,3 +64,4 @@ from ellzero.dictionary.subsets import best_subset
 from ellzero.dictionary.terms import Factor, Term
 from ellzero.dictionary.units import Unit
 from ellzero.dictionary.verify import verify
+from typing import TYPE_CHECKING, Any

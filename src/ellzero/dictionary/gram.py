@@ -2,10 +2,11 @@
 
 __all__ = ["Gram", "as_float64"]
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self, final
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -31,7 +32,7 @@ def as_float64(values: Any, name: str) -> Tensor:
         tensor([1., 2.], dtype=torch.float64)
     """
     try:
-        tensor = values if isinstance(values, Tensor) else torch.as_tensor(np.asarray(values, dtype=np.float64))
+        tensor = values if isinstance(values, Tensor) else torch.from_numpy(_writable(values))
     except (TypeError, ValueError) as error:
         raise TypeError(
             f"{name} must hold real numbers, got {type(values).__name__}; pass an array of floats"
@@ -39,6 +40,12 @@ def as_float64(values: Any, name: str) -> Tensor:
     if tensor.is_complex():
         raise TypeError(f"{name} must hold real numbers, got {tensor.dtype}; pass real and imaginary parts as columns")
     return tensor.detach().to(torch.float64)
+
+
+def _writable(values: Any) -> npt.NDArray[np.float64]:
+    """An array that torch accepts: read-only memory is copied."""
+    array = np.asarray(values, dtype=np.float64)
+    return array if array.flags.writeable and min((0, *array.strides)) >= 0 else array.copy()
 
 
 @final
@@ -63,7 +70,9 @@ class Gram:
     means: Tensor
     """Weighted means of features and targets, shape `(*batch, columns + targets)`; zero without an intercept."""
     num_samples: int
-    """Rows of the data."""
+    """Rows of the data. Whole-numbered weights count as repeated rows; otherwise rows of positive weight count once."""
+    num_rows: int
+    """Rows of positive weight."""
     has_intercept: bool = False
     """Whether means were taken out."""
 
@@ -96,14 +105,14 @@ class Gram:
         x, y = as_float64(features, "features"), as_float64(targets, "targets")
         root_weights = _root_weights(weights, x)
         _check_shapes(x, y, root_weights)
-        num_samples, num_columns = x.shape[-2:]
+        num_columns, (num_samples, num_rows) = x.shape[-1], _num_samples(x, root_weights)
         x, y, units = _within_range(x, y)
-        if num_samples >= 2 * (num_columns + y.shape[-1] + 1):
+        if x.shape[-2] >= 2 * (num_columns + y.shape[-1] + 1):
             factor = _triangle(x, y, root_weights, intercept)
             found = cls.from_factor(factor, num_columns, num_samples=num_samples, intercept=intercept)
         else:
             found = cls._of_rows(x, y, root_weights, intercept)
-        return found._in_units(units)
+        return replace(found, num_samples=num_samples, num_rows=num_rows).in_units(units)
 
     @classmethod
     def from_factor(cls, factor: Tensor, num_columns: int, *, num_samples: int, intercept: bool) -> Self:
@@ -131,7 +140,7 @@ class Gram:
         root, target = factor[..., :num_columns, :num_columns], factor[..., :num_columns, num_columns:]
         rest = factor[..., num_columns:, num_columns:].square().sum(-2)
         root, scale = _unit_columns(root, plain[..., :num_columns])
-        return cls(root, target, rest, scale, means, num_samples, intercept)
+        return cls(root, target, rest, scale, means, num_samples, num_samples, intercept)
 
     @classmethod
     def from_products(cls, gram: Any, cross: Any, energies: Any, *, num_samples: int) -> Self:
@@ -172,7 +181,7 @@ class Gram:
         root, again = _unit_columns(root, _lengths(root))
         rest = (energy - target.square().sum(-2)).clamp_min(0)
         means = root.new_zeros(*root.shape[:-2], num + right.shape[-1])
-        return cls(root, target, rest, scale * again, means, num_samples)
+        return cls(root, target, rest, scale * again, means, num_samples, num_samples)
 
     @classmethod
     def _of_rows(cls, x: Tensor, y: Tensor, root_weights: Tensor | None, intercept: bool) -> Self:
@@ -188,16 +197,23 @@ class Gram:
         if root_weights is not None:
             x, y = x * root_weights, y * root_weights
         root, scale = _unit_columns(x, plain)
-        return cls(root, y, torch.zeros_like(y[..., 0, :]), scale, means, x.shape[-2], intercept)
+        return cls(root, y, torch.zeros_like(y[..., 0, :]), scale, means, x.shape[-2], x.shape[-2], intercept)
 
-    def _in_units(self, units: Tensor | None) -> Self:
-        """Undo the scaling that kept squares within range."""
+    def in_units(self, units: Tensor | None) -> Self:
+        """Statistics of the data that, divided by `units`, gave these; None changes nothing.
+
+        Args:
+            units: of the features and then the targets, shape `(columns + targets,)`.
+
+        Returns:
+            The statistics.
+        """
         if units is None:
             return self
-        num = self.num_columns
-        return type(self)(
-            self.root, self.target * units[num:], self.rest * units[num:].square(), self.scale * units[:num],
-            self.means * units, self.num_samples, self.has_intercept,
+        of_features, of_targets = units[: self.num_columns], units[self.num_columns :]
+        return replace(
+            self, target=self.target * of_targets, rest=self.rest * of_targets.square(),
+            scale=self.scale * of_features, means=self.means * units,
         )  # fmt: skip
 
     @property
@@ -239,6 +255,16 @@ def _root_weights(weights: Any, x: Tensor) -> Tensor | None:
     if not bool((values >= 0).all()) or not bool(torch.isfinite(values).all()) or not bool((values.sum(-1) > 0).all()):
         raise ValueError("sample weights must be finite and not negative, with a positive sum; drop the other samples")
     return values.sqrt().unsqueeze(-1)
+
+
+def _num_samples(x: Tensor, root_weights: Tensor | None) -> tuple[int, int]:
+    """Samples, counting repetitions, and rows of positive weight; the least of a batch."""
+    if root_weights is None:
+        return x.shape[-2], x.shape[-2]
+    weights = root_weights.square()
+    rows = (weights > 0).to(x.dtype)
+    counts = weights.round() if bool(((weights - weights.round()).abs() < 1e-9).all()) else rows
+    return int(counts.sum((-1, -2)).min()), int(rows.sum((-1, -2)).min())
 
 
 def _check_shapes(x: Tensor, y: Tensor, root_weights: Tensor | None) -> None:

@@ -115,8 +115,8 @@ def _check_budget(budget: Tensor, price: Tensor, is_fixed: Tensor, gram: Gram) -
     if least < float(price.min()):
         raise ValueError(f"a budget of {least:g} does not hold the cheapest column, which costs {float(price.min()):g}")
     most_terms = int((price.sort().values.cumsum(0) <= most * (1 + 1e-12)).sum())
-    if most_terms > gram.num_samples - gram.has_intercept:
+    if most_terms > gram.num_rows - gram.has_intercept:
         raise ValueError(
             f"{most_terms} terms{' and an intercept' if gram.has_intercept else ''} cannot be determined from"
-            f" {gram.num_samples} samples; ask for fewer terms or bring more samples"
+            f" {gram.num_rows} samples; ask for fewer terms or bring more samples"
         )

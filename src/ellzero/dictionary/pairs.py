@@ -11,7 +11,7 @@ from ellzero.dictionary.search import Search
 _COLUMNS = 40  # that may enter, those with the best exchanges of one term
 _SLOTS = 16  # that may be emptied, those that are missed least
 _ELEMENTS = 4_000_000  # exchanges that are scored in one piece
-_PARALLEL = 1e-8  # squared sine below which the two that enter count as one
+_PARALLEL = 1e-13  # squared sine below which the two that enter count as one
 
 
 def best_pairs(search: Search, fits: Fits) -> tuple[Tensor, Tensor]:
@@ -44,13 +44,14 @@ def best_pairs(search: Search, fits: Fits) -> tuple[Tensor, Tensor]:
     step = max(1, _ELEMENTS // max(1, leaving.shape[-2] * (entering.shape[-1] + 1) ** 2))
     for start in range(0, parts[0].shape[0], step):
         gains.append(_best(*(part[start : start + step] for part in parts)))
-    pair, x, z = (torch.cat(part).view(fits.loss.shape) for part in zip(*gains, strict=True))
+    gain, pair, x, z = (torch.cat(part).view(fits.loss.shape) for part in zip(*gains, strict=True))
     where = leaving.gather(-2, pair[..., None, None].expand(*pair.shape, 1, 2)).squeeze(-2)
     padded = torch.cat([entering, torch.full_like(entering[..., :1], num_columns)], -1)
     what = padded.gather(-1, torch.stack([x, z], -1))
-    moved = fits.supports.scatter(-1, where, what)
+    helps = gain > search.margin(fits.loss)  # where no exchange is allowed the gain is minus infinity
+    moved = torch.where(helps.unsqueeze(-1), fits.supports.scatter(-1, where, what), fits.supports)
     after = search.fit(moved).loss  # the gains above are formed with cancellation, this loss is not
-    helps = fits.loss - after > search.margin(fits.loss)
+    helps &= fits.loss - after > search.margin(fits.loss)
     return torch.where(helps.unsqueeze(-1), moved, fits.supports), helps
 
 
@@ -91,8 +92,8 @@ def _flat(search: Search, fits: Fits, entering: Tensor, leaving: Tensor, chosen:
 def _best(  # noqa: PLR0917  # chunks of the parts, in the order of _flat
     inverse: Tensor, weights: Tensor, cross: Tensor, correlation: Tensor, block: Tensor, costs: Tensor,
     leaving: Tensor, budget: Tensor,
-) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
-    """Best pair of slots and two columns (the number of columns stands for none), one of each per system."""
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
+    """Best gain, pair of slots and two columns (the number of columns stands for none), one of each per system."""
     rows = torch.arange(len(inverse), device=inverse.device)[:, None, None]
     pair = inverse[rows.unsqueeze(-1), leaving.unsqueeze(-1), leaving.unsqueeze(-2)]  # (systems, pairs, 2, 2)
     gone = weights[rows, leaving]  # (systems, pairs, 2, targets)
@@ -116,8 +117,9 @@ def _best(  # noqa: PLR0917  # chunks of the parts, in the order of _flat
     gains = gains.masked_fill(
         (paid.unsqueeze(-1) + paid.unsqueeze(-2)).unsqueeze(1) > budget[..., None, None], -torch.inf
     )
-    best, num = gains.flatten(1).argmax(-1), gains.shape[-1]
-    return best // (num * num), best // num % num, best % num
+    best, num = gains.flatten(1).max(-1), gains.shape[-1]
+    pair_of, rest = best.indices // (num * num), best.indices % (num * num)
+    return best.values, pair_of, rest // num, rest % num
 
 
 def _with_none(values: Tensor, fill: float) -> Tensor:

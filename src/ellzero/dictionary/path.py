@@ -19,6 +19,7 @@ from ellzero.dictionary.swaps import empty_supports, grow, improve
 
 _MOST = 32  # terms that a path goes up to, unless the caller says otherwise
 _ROUNDS = 8
+_NO_ENERGY = 1e-12  # of the largest eigenvalue
 
 
 @final
@@ -152,7 +153,7 @@ def subset_path(
     Args:
         features: columns to choose from, shape `(*batch, samples, columns)`, or a `Gram`.
         targets: shape `(*batch, samples, targets)` or `(*batch, samples)`; None with a `Gram`.
-        max_terms: largest size; if None, all columns, at most 32, and fewer than there are samples.
+        max_terms: largest size; if None, all columns, at most 32 and half as many as there are samples.
         always: indices of columns that are in every support; the path begins with them.
         outputs: `separate`: each target has supports of its own. `shared`: one for all targets.
         weights: weight of each sample, shape `(*batch, samples)`.
@@ -179,8 +180,7 @@ def subset_path(
     gram, is_single = gram_of(features, targets, weights=weights, intercept=intercept)
     num_fixed = len({int(index) % gram.num_columns for index in always})
     if max_terms is None:
-        most = gram.num_samples - gram.has_intercept - 1
-        max_terms = max(1, num_fixed, min(gram.num_columns, _MOST, most))
+        max_terms = max(1, num_fixed, min(gram.num_columns, _MOST, _half_of_samples(gram)))
     search, num_slots = search_of(gram, max_terms, always=always, outputs=outputs, ridge=ridge)
     sizes = torch.arange(num_fixed, num_slots + 1, device=gram.root.device)
     supports = _all_sizes(search, sizes, num_slots, depth)
@@ -190,20 +190,39 @@ def subset_path(
     return SubsetPath(gram, supports, torch.stack(stacked, -1), sizes, outputs == "shared", is_single)
 
 
+def _half_of_samples(gram: Gram) -> int:
+    """Half of the samples, repeated ones counted once: criteria mean nothing where the data are fitted exactly."""
+    if gram.num_rows >= 2 * gram.num_columns:
+        return gram.num_columns
+    root = gram.root.reshape(-1, *gram.root.shape[-2:])
+    is_wide = root.shape[-1] > root.shape[-2]
+    values = torch.linalg.eigvalsh(root @ root.mT if is_wide else root.mT @ root)
+    rank = int((values > _NO_ENERGY * values[..., -1:]).sum(-1).min())
+    return min(gram.num_rows - gram.has_intercept, rank) // 2
+
+
 def _all_sizes(search: Search, sizes: Tensor, num_slots: int, depth: int) -> Tensor:
     """Supports of all sizes as systems of one search, size by size, shape `(roots, sizes * systems, slots)`."""
     num_systems = search.budget.shape[1]
     budget = sizes.to(torch.float64).repeat_interleave(num_systems).expand(len(search.root), -1)
     wide = replace(search, target=search.target.repeat(1, len(sizes), 1, 1), budget=budget)
     fits = improve(wide, grow(wide, empty_supports(wide, num_slots)), depth=depth)
+    has_changed = torch.ones_like(wide.budget, dtype=torch.bool)
     for _ in range(_ROUNDS):
         supports, loss = fits.supports, fits.loss
-        for neighbour in (_fewer(wide, fits, num_systems), _more(wide, fits, num_systems)):
-            other = improve(wide, neighbour, depth=depth)
-            is_better = other.loss < loss - wide.margin(loss)
-            supports = torch.where(is_better.unsqueeze(-1), other.supports, supports)
-            loss = torch.where(is_better, other.loss, loss)
-        if supports.equal(fits.supports):
+        candidates = ((_fewer(wide, fits, num_systems), -num_systems), (_more(wide, fits, num_systems), num_systems))
+        for neighbour, shift in candidates:
+            is_new = has_changed.roll(shift, 1) & (neighbour.sort(-1).values != supports).any(-1)
+            if bool(is_new.any()):
+                part = wide.of_systems(is_new)
+                other = improve(part, neighbour[is_new].view(*part.budget.shape, -1), depth=depth)
+                other_loss = torch.full_like(loss, torch.inf).masked_scatter(is_new, other.loss)
+                is_better = other_loss < loss - wide.margin(loss)
+                wider = torch.full_like(supports, wide.num_columns).masked_scatter(is_new.unsqueeze(-1), other.supports)
+                supports = torch.where(is_better.unsqueeze(-1), wider, supports)
+                loss = torch.where(is_better, other_loss, loss)
+        has_changed = (supports != fits.supports).any(-1)
+        if not bool(has_changed.any()):
             break
         fits = wide.fit(supports)
     return fits.supports

@@ -53,6 +53,17 @@ class Search:
         """Least squares on supports of these systems."""
         return evaluate(self.root, self.target, supports, ridge=self.ridge)
 
-    def of_roots(self, index: Tensor) -> Self:
-        """The same search on some of the roots."""
-        return replace(self, root=self.root[index], target=self.target[index], budget=self.budget[index])
+    def of_systems(self, is_wanted: Tensor) -> Self:
+        """The same search on some systems: beside one another if there is one root, else each with a root of its own.
+
+        Args:
+            is_wanted: bool, shape `(roots, systems)`.
+
+        Returns:
+            A search whose systems, in order, are the wanted ones.
+        """
+        if len(self.root) == 1:
+            return replace(self, target=self.target[:, is_wanted[0]], budget=self.budget[:, is_wanted[0]])
+        owners = is_wanted.nonzero()[:, 0]
+        target, budget = self.target[is_wanted].unsqueeze(1), self.budget[is_wanted].unsqueeze(1)
+        return replace(self, root=self.root[owners], target=target, budget=budget)

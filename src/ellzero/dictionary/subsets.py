@@ -64,7 +64,7 @@ def best_subset(
     gram, is_single = gram_of(features, targets, weights=weights, intercept=intercept)
     if outputs == "total":
         _check_total(terms, groups=groups, costs=costs, seconds=seconds)
-        most = min(int(terms), gram.num_columns, gram.num_samples - gram.has_intercept)
+        most = min(int(terms), gram.num_columns, gram.num_rows - gram.has_intercept)
         return subset_path(gram, max_terms=most, always=always, ridge=ridge, depth=depth).total(int(terms))
     search, num_slots = search_of(gram, terms, always=always, costs=costs, outputs=outputs, ridge=ridge)
     if groups is None:

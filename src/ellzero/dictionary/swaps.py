@@ -9,6 +9,7 @@ from ellzero.dictionary.fits import Fits, columns_of, swap_gains
 from ellzero.dictionary.pairs import best_pairs
 from ellzero.dictionary.search import Search
 
+_FEW = 0.5  # share of the systems that still move at which the others are set aside
 _RELIABLE = 1e-11  # squared sines that are updated step by step say nothing below this; exchanges form them anew
 
 
@@ -86,21 +87,28 @@ def improve(search: Search, supports: Tensor, *, depth: int = 2, max_rounds: int
         Miller (2002), "Subset Selection in Regression", section 3.4; Zhu et al. (2020), "A polynomial algorithm for
         best-subset selection problem", PNAS, splice in blocks what is done here one exact exchange at a time.
     """
-    supports = supports.clone()
-    active = torch.arange(supports.shape[0], device=supports.device)
+    fits = search.fit(supports)
     for _ in range(max_rounds):
-        part = search if len(active) == len(supports) else search.of_roots(active)
-        fits = part.fit(supports[active])
-        moved, has_moved = _exchange_one(part, fits)
-        if depth > 1 and not bool(has_moved.all()):
-            other, has_other = best_pairs(part, fits)
-            use = has_other & ~has_moved
-            moved, has_moved = torch.where(use.unsqueeze(-1), other, moved), has_moved | has_other
-        supports[active] = moved
-        active = active[has_moved.any(-1)]
-        if not len(active):
-            break
-    return search.fit(supports)
+        moved, has_moved = _exchange(search, fits, depth)
+        if not bool(has_moved.any()):
+            return fits
+        if search.budget.numel() > 1 and int(has_moved.sum()) <= _FEW * has_moved.numel():
+            part = search.of_systems(has_moved)
+            few = moved[has_moved].view(*part.budget.shape, -1)
+            moved[has_moved] = improve(part, few, depth=depth, max_rounds=max_rounds).supports.flatten(0, 1)
+            return search.fit(moved)
+        fits = search.fit(moved)
+    return fits
+
+
+def _exchange(search: Search, fits: Fits, depth: int) -> tuple[Tensor, Tensor]:
+    """Supports after the best exchange of one term, or else of two; and where there was one."""
+    moved, has_moved = _exchange_one(search, fits)
+    if depth == 1 or bool(has_moved.all()):
+        return moved, has_moved
+    other, has_other = best_pairs(search, fits)
+    has_other &= ~has_moved
+    return torch.where(has_other.unsqueeze(-1), other, moved), has_moved | has_other
 
 
 def _exchange_one(search: Search, fits: Fits) -> tuple[Tensor, Tensor]:
