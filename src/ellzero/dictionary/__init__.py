@@ -11,6 +11,7 @@ __all__ = [
     "Dynamics",
     "Equations",
     "Factor",
+    "FieldDynamics",
     "Gram",
     "Identifiability",
     "Inner",
@@ -26,6 +27,7 @@ __all__ = [
     "best_subset",
     "bootstrap",
     "custom",
+    "evolve",
     "fourier",
     "from_pysindy",
     "identifiability",
@@ -33,6 +35,7 @@ __all__ = [
     "polynomial",
     "r2_score",
     "rational",
+    "space_derivatives",
     "subset_path",
     "to_pysindy",
     "trigonometric",
@@ -47,6 +50,7 @@ from ellzero.dictionary.closed import ClosedForm
 from ellzero.dictionary.dictionary import Dictionary
 from ellzero.dictionary.dynamics import Dynamics
 from ellzero.dictionary.equations import Equations
+from ellzero.dictionary.fields import evolve, space_derivatives
 from ellzero.dictionary.functions import FUNCTIONS
 from ellzero.dictionary.gram import Gram
 from ellzero.dictionary.harmonics import fourier, trigonometric
@@ -55,6 +59,7 @@ from ellzero.dictionary.inner import Inner, variables
 from ellzero.dictionary.libraries import custom, identity, polynomial, rational
 from ellzero.dictionary.outputs import Output
 from ellzero.dictionary.path import SubsetPath, subset_path
+from ellzero.dictionary.pde import FieldDynamics
 from ellzero.dictionary.pysindy_names import from_pysindy, to_pysindy
 from ellzero.dictionary.relations import Relation
 from ellzero.dictionary.scores import r2_score, valid_prediction_time

@@ -1,6 +1,6 @@
 """Evidence about coefficients from linear systems: derivatives at samples, or averages over windows."""
 
-__all__ = ["Rows", "jacobian", "strong_evidence", "weak_evidence"]
+__all__ = ["Rows", "combined", "jacobian", "strong_evidence", "weak_evidence", "whitened"]
 
 from collections.abc import Sequence
 from typing import TypeAlias
@@ -39,7 +39,7 @@ def strong_evidence(features: Tensor, targets: Tensor, resolution: float) -> tup
     Returns:
         The quadratic in all coefficients (equations do not mix), and the rows of each equation, of unit variance.
     """
-    return _combined([[(features, target) for target in targets.mT]], resolution)
+    return combined([[(features, target) for target in targets.mT]], resolution)
 
 
 def weak_evidence(
@@ -71,19 +71,41 @@ def weak_evidence(
         if coefficients is not None:
             change = jacobian(library, coefficients, run)
         covariance = form.covariance(change, noise)
-        ridge = 1e-9 * covariance.diagonal(dim1=1, dim2=2).mean(1)
-        eye = torch.eye(covariance.shape[1], dtype=noise.dtype)
-        factor = torch.linalg.cholesky(covariance + ridge[:, None, None] * eye)
-        features = torch.linalg.solve_triangular(factor, form.features.expand(size, -1, -1), upper=False)
-        targets = torch.linalg.solve_triangular(factor, form.targets.mT[..., None], upper=False)[..., 0]
-        systems.append(list(zip(features, targets, strict=True)))
-    return _combined(systems, resolution, at_least=1.0)
+        pairs = zip(covariance, form.targets.mT, strict=True)
+        systems.append([whitened(one, form.features, target) for one, target in pairs])
+    return combined(systems, resolution, at_least=1.0)
 
 
-def _combined(
+def whitened(covariance: Tensor, features: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """Rows whose residuals are uncorrelated and of unit variance.
+
+    Args:
+        covariance: of the residuals, shape `(rows, rows)`; nearly singular where windows overlap much.
+        features: shape `(rows, terms)`.
+        target: shape `(rows,)`.
+
+    Returns:
+        Features and target of the same shapes.
+    """
+    ridge = 1e-9 * covariance.diagonal().mean()
+    factor = torch.linalg.cholesky(covariance + ridge * torch.eye(len(covariance), dtype=covariance.dtype))
+    table = torch.linalg.solve_triangular(factor, torch.cat([features, target[:, None]], 1), upper=False)
+    return table[:, :-1], table[:, -1]
+
+
+def combined(
     systems: Sequence[Sequence[tuple[Tensor, Tensor]]], resolution: float, at_least: float = 0.0
 ) -> tuple[Evidence, Rows]:
-    """One quadratic from the systems of each run and equation, every equation scaled to unit variance."""
+    """One quadratic from the systems of each run and equation, every equation scaled to unit variance.
+
+    Args:
+        systems: for each run, for each equation, features and target.
+        resolution: smallest relative error that the targets are believed to have.
+        at_least: smallest variance believed.
+
+    Returns:
+        The quadratic in all coefficients, and the rows of each equation.
+    """
     rows, energy = [], 0.0
     for equation in zip(*systems, strict=True):
         features = torch.cat([one[0] for one in equation])
