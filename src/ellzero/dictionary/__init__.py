@@ -44,6 +44,8 @@ __all__ = [
     "verify",
 ]
 
+from typing import TYPE_CHECKING, Any
+
 from ellzero.dictionary.bootstraps import Bootstrap, bootstrap
 from ellzero.dictionary.certificate import Ablation, Certificate, Check
 from ellzero.dictionary.closed import ClosedForm
@@ -69,4 +71,15 @@ from ellzero.dictionary.subsets import best_subset
 from ellzero.dictionary.terms import Factor, Term
 from ellzero.dictionary.units import Unit
 from ellzero.dictionary.verify import verify
-from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ellzero.dictionary.regression import SparseRegression
+
+
+def __getattr__(name: str) -> Any:
+    # The base classes are scikit-learn's, which is optional: the file is imported when the name is first used.
+    if name == "SparseRegression":
+        from ellzero.dictionary.regression import SparseRegression
+
+        return SparseRegression
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
