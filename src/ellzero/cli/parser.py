@@ -112,7 +112,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     """Read a command line.
 
     Returns:
-        `command` (`"train"`, `"prune"`, `"cut"`, `"check"` or `"fit"`) and its options; options that were not given are None.
+        `command` (`"train"`, `"prune"`, `"cut"`, `"check"` or `"fit"`) and its options; those not given are None.
 
     Raises:
         UsageError: if it is wrong; the nearest name is offered.
@@ -139,7 +139,9 @@ def _refuse(word: str, parser: argparse.ArgumentParser) -> NoReturn:
 
 
 def _grammar() -> tuple[_Parser, dict[str, _Parser]]:
-    parser = _Parser("ellzero", description="Train networks to a budget and cut them to what stays open; find sparse equations.")
+    parser = _Parser(
+        "ellzero", description="Train networks to a budget and cut them to what stays open; fit sparse equations."
+    )
     _lay_out(parser, _EXAMPLES, _CODES)
     parser.add_argument("--version", action="version", version=f"ellzero {version('ellzero')}")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")

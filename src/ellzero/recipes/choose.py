@@ -165,11 +165,11 @@ def least_squares(question: Question) -> Equations:
 
 def explore(
     question: Question, terms: int, *, steps: int, batch_size: int, lr: float, gate_lr: float, seed: int
-) -> Choice:
+) -> tuple[Choice, Choice]:
     """Train coefficients with a gate before each under a budget, prune, and refit what stays by least squares.
 
-    Terms that the data cannot tell apart are left out beforehand; terms have a root mean square of one and targets a
-    standard deviation of one while they are trained, so that no learning rate depends on units.
+    Terms that the data cannot tell apart are left out beforehand, and the others have a root mean square of one while
+    they are trained, so that no learning rate depends on their units.
 
     Args:
         question: dictionary and data.
@@ -181,7 +181,7 @@ def explore(
         seed: of batches and gates.
 
     Returns:
-        The equations, refitted.
+        The equations as trained, and refitted.
     """
     x, y = question.train
     report = identifiability(question.dictionary, x[:_CHECKED].float())
@@ -194,9 +194,11 @@ def explore(
         seed=seed,
     ).double()  # fmt: skip
     assert isinstance(small, SparseDictionary)
+    found = [small.equations()]
     small.refit(x, y)
-    found = small.equations()
-    return Choice(found, found.num_terms, question.error(found, question.validation))
+    found.append(small.equations())
+    trained, refitted = (Choice(one, one.num_terms, question.error(one, question.validation)) for one in found)
+    return trained, refitted
 
 
 def train_to_budget(

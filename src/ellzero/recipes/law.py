@@ -1,6 +1,6 @@
 """What recipes that end in equations can be told, and what they hand over."""
 
-__all__ = ["Found", "LawSettings", "SystemSettings", "check_positive"]
+__all__ = ["Found", "LawSettings", "Picture", "SystemSettings", "check_positive"]
 
 import math
 from collections.abc import Callable, Mapping
@@ -10,6 +10,9 @@ from typing import Any
 
 from ellzero.dictionary import Certificate, Equations
 from ellzero.recipes.settings import Checked
+
+Picture = Callable[[Path], None]
+"""Draws something to a path."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,7 @@ class Found:
     certificate: Certificate
     summary: str
     facts: Mapping[str, Any]
-    pictures: Mapping[str, Callable[[Path], None]]
+    pictures: Mapping[str, Picture]
 
 
 def check_positive(settings: Checked, *names: str) -> None:

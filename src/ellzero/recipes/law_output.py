@@ -60,15 +60,16 @@ def _text(found: Found, name: str, precision: int) -> str:
 
 def _facts(found: Found, name: str, settings: LawSettings, seconds: float) -> dict[str, Any]:
     """What differs between two runs with the same seed is under `timing` alone."""
-    certificate = found.certificate
-    checks = [{"name": one.name, "value": one.value, "limit": one.limit, "on": one.detail} for one in certificate.checks]
+    checks = [
+        {"name": one.name, "value": one.value, "limit": one.limit, "on": one.detail} for one in found.certificate.checks
+    ]
     return {
         "recipe": name,
         "settings": settings_to_dict(settings),
         "versions": {"ellzero": version("ellzero"), "torch": torch.__version__, "python": platform.python_version()},
         "equations": found.equations.text(None).splitlines(),
         "num_terms": found.equations.num_terms,
-        "verified": certificate.passed,
+        "verified": found.certificate.passed,
         "checks": checks,
         **found.facts,
         "timing": {"seconds": seconds},

@@ -6,7 +6,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from ellzero.recipes import lorenz, lotka_volterra, pendulum_reward, pendulum_transition, rossler, van_der_pol
+from ellzero.recipes import (
+    burgers,
+    kuramoto_sivashinsky,
+    lorenz,
+    lotka_volterra,
+    pendulum_reward,
+    pendulum_transition,
+    rossler,
+    van_der_pol,
+)
 from ellzero.recipes.law import Found, LawSettings
 
 
@@ -34,6 +43,11 @@ LAWS = {
         Law("rossler", "chaos with one product", rossler.RosslerSettings, rossler.run),
         Law("van-der-pol", "an oscillator with a limit cycle", van_der_pol.VanDerPolSettings, van_der_pol.run),
         Law("lotka-volterra", "prey and predators", lotka_volterra.LotkaVolterraSettings, lotka_volterra.run),
+        Law("burgers", "a field that steepens and decays", burgers.BurgersSettings, burgers.run),
+        Law(
+            "kuramoto-sivashinsky", "a chaotic field", kuramoto_sivashinsky.KuramotoSivashinskySettings,
+            kuramoto_sivashinsky.run,
+        ),
         Law(
             "pendulum-transition", "next state of Gymnasium's pendulum", pendulum_transition.TransitionSettings,
             pendulum_transition.run,

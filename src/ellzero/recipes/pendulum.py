@@ -5,7 +5,6 @@ __all__ = ["PendulumSettings", "answer"]
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,11 +12,11 @@ import torch
 
 from ellzero.dictionary import Equations, verify
 from ellzero.recipes.choose import Choice, Front, Question, exact_front, explore, least_squares
-from ellzero.recipes.law import Found, LawSettings, check_positive
+from ellzero.recipes.law import Found, LawSettings, Picture, check_positive
 from ellzero.report import coefficient_path, pareto, support_map
 from ellzero.report.table import table
 
-Pictures = Mapping[str, Callable[[Path], None]]
+Pictures = Mapping[str, Picture]
 
 _POINTS = 2000
 """Test samples that the certificate is made on."""
@@ -82,19 +81,23 @@ def answer(
     """
     front = exact_front(question, (settings.terms or 12) + _MORE)
     exact = front.choose(settings.terms)
-    gates = explore(
+    trained, gates = explore(
         question, exact.num_terms, steps=settings.steps, batch_size=settings.batch_size, lr=settings.lr,
         gate_lr=settings.gate_lr, seed=settings.seed,
     )  # fmt: skip
     chosen = min(gates, exact, key=lambda one: one.validation)
     whole = least_squares(question)
-    models = {"gates, refitted": gates, "exact stage": exact}
+    models = {"gates, as trained": trained, "gates, refitted": gates, "exact stage": exact}
     models["least squares"] = Choice(whole, whole.num_terms, question.error(whole, question.validation))
     inputs, targets = (part[:_POINTS] for part in question.test)
     certificate = verify(chosen.equations, points=inputs, targets=targets, precision=settings.precision)
     facts, pictures = more(chosen.equations)
     errors = {
-        name: {"terms": one.num_terms, "validation": one.validation, "test": question.error(one.equations, question.test)}
+        name: {
+            "terms": one.num_terms,
+            "validation": one.validation,
+            "test": question.error(one.equations, question.test),
+        }
         for name, one in models.items()
     }
     return Found(
@@ -136,15 +139,13 @@ def _pictures(question: Question, front: Front, models: Mapping[str, Choice], ex
     }  # fmt: skip
 
 
-def _path(question: Question, front: Front, exact: Choice) -> Callable[[Path], None]:
+def _path(question: Question, front: Front, exact: Choice) -> Picture:
     names = question.dictionary.names
     last = int(front.paths[0].sizes[-1])
     sizes = list(range(1, last + 1))
     found: dict[str, dict[str, list[float]]] = {}
     for target, path in zip(question.targets, front.paths, strict=True):
         values = torch.stack([path.subset(size).coefficients for size in sizes]).T
-        found[target] = {
-            name: row for name, row in zip(names, values.tolist(), strict=True) if any(row)
-        }
+        found[target] = {name: row for name, row in zip(names, values.tolist(), strict=True) if any(row)}
     counts = dict(zip(question.targets, exact.equations.support.sum(1).tolist(), strict=True))
     return partial(coefficient_path, sizes, found, chosen={name: count for name, count in counts.items() if count})

@@ -1,8 +1,9 @@
 """The reward of Gymnasium's pendulum from random interaction, as an equation within a budget of terms.
 
-The reward holds the square of an angle of which only cosine and sine are seen, so that no polynomial is exact; powers of
-the cosine come close. Source: Botteghi & Fasel (2024), https://arxiv.org/abs/2409.03489, section 5; the same protocol as
-`pendulum_transition`.
+The reward holds the square of an angle of which only cosine and sine are seen, so that no polynomial is exact; powers
+of the cosine come close. The protocol is that of `pendulum_transition`.
+
+Source: Botteghi & Fasel (2024), https://arxiv.org/abs/2409.03489, section 5.
 """
 
 __all__ = ["RewardSettings", "ask", "candidates", "run"]

@@ -1,8 +1,8 @@
 """The next state of Gymnasium's pendulum from random interaction, as equations within a budget of terms.
 
-Source: Botteghi & Fasel (2024), https://arxiv.org/abs/2409.03489, section 5: the same protocol (1000 training and 100 test
-episodes of 200 random steps, g = 9.81, mean squared error over the three outputs), with validation episodes that decide
-everything. The angular velocity is clipped by the environment; its bounds are those of the observation space.
+Source: Botteghi & Fasel (2024), https://arxiv.org/abs/2409.03489, section 5: the same protocol (1000 training and 100
+test episodes of 200 random steps, g = 9.81, mean squared error over the three outputs), with validation episodes that
+decide everything. The angular velocity is clipped by the environment; its bounds are those of the observation space.
 """
 
 __all__ = ["LAW", "TransitionSettings", "ask", "run"]
@@ -72,6 +72,6 @@ def _more(equations: Equations, *, split: Split) -> tuple[Mapping[str, Any], Pic
     time, simulated = SECONDS * np.arange(1, STEPS + 1), np.asarray(states)
     until = valid_prediction_time(*(torch.from_numpy(one) for one in (true, simulated, time)))
     facts = {f"largest difference of {NEXT[2]} from the true law": away, "seconds until a test episode is lost": until}
-    named = [dict(zip(NEXT, one.T.tolist(), strict=True)) for one in (true, simulated)]
+    was, is_now = (dict(zip(NEXT, one.T.tolist(), strict=True)) for one in (true, simulated))
     title = "A test episode from its start, with the same torques"
-    return facts, {"trajectories.svg": partial(trajectories, time.tolist(), *named, until=until, title=title)}
+    return facts, {"trajectories.svg": partial(trajectories, time.tolist(), was, is_now, until=until, title=title)}

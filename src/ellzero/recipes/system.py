@@ -5,7 +5,6 @@ __all__ = ["System", "find_equations", "follow", "measure"]
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ from torch import Tensor
 from ellzero.dictionary import Dynamics, Equations, polynomial, subset_path, valid_prediction_time, verify
 from ellzero.dictionary.simulate import integrate_many
 from ellzero.errors import NonFiniteError
-from ellzero.recipes.law import Found, SystemSettings
+from ellzero.recipes.law import Found, Picture, SystemSettings
 from ellzero.report import coefficient_path, inclusion, pareto, support_map, trajectories
 from ellzero.report.table import percent, table
 
@@ -82,11 +81,11 @@ def find_equations(system: System, settings: SystemSettings) -> Found:
     until = valid_prediction_time(torch.from_numpy(true), torch.from_numpy(simulated), torch.from_numpy(time))
     chances = model.inclusion_probabilities(settings.draws, seed=settings.seed)
     facts = _facts(system, equations, until)
-    pictures = _path_pictures(model, equations) | {
+    pictures: dict[str, Picture] = _path_pictures(model, equations) | {
         "support.svg": partial(support_map, _columns(system.law, equations), title="True and found coefficients"),
         "inclusion.svg": _inclusion(equations, chances),
         "trajectories.svg": partial(
-            trajectories, time, _named(system.law, true), _named(system.law, simulated), until=until,
+            trajectories, time.tolist(), _named(system.law, true), _named(system.law, simulated), until=until,
             title="From a start that nothing was fitted to",
         ),
     }  # fmt: skip
@@ -147,7 +146,7 @@ def _facts(system: System, equations: Equations, until: float) -> dict[str, Any]
 
 def _summary(system: System, equations: Equations, errors: Array, facts: Mapping[str, Any]) -> str:
     true = _true_coefficients(system, equations)
-    rows = [("in", "term", "found", "standard error", "true")]
+    rows: list[tuple[str, ...]] = [("in", "term", "found", "standard error", "true")]
     for row, target in enumerate(equations.targets):
         for column in np.flatnonzero(equations.support[row] | (true[row] != 0)):
             numbers = (equations.coefficients[row, column], errors[row, column], true[row, column])
@@ -177,7 +176,7 @@ def _named(law: Equations, states: Array) -> dict[str, list[float]]:
     return dict(zip(law.inputs, states.T.tolist(), strict=True))
 
 
-def _inclusion(equations: Equations, chances: Array) -> Callable[[Path], None]:
+def _inclusion(equations: Equations, chances: Array) -> Picture:
     names = equations.dictionary.names
     shown = {
         target: dict(zip(names, row.tolist(), strict=True))
@@ -190,7 +189,7 @@ def _inclusion(equations: Equations, chances: Array) -> Callable[[Path], None]:
     return partial(inclusion, shown, chosen=chosen)
 
 
-def _path_pictures(model: Dynamics, equations: Equations) -> dict[str, Callable[[Path], None]]:
+def _path_pictures(model: Dynamics, equations: Equations) -> dict[str, Picture]:
     """Best subsets of the regression for every number of terms, equation by equation."""
     names, longest = equations.dictionary.names, min(LONGEST_PATH, len(equations.dictionary))
     sizes = list(range(1, longest + 1))
