@@ -24,8 +24,8 @@ class SparseDictionary(FollowsCut):
 
     A term is a channel: `Gated(model, example)` puts one gate before all coefficients of a term, or, with
     `per_output=True`, one before each coefficient. `Budget(gated, terms=7)` limits how many stay, and `prune` gives a
-    model with a smaller dictionary. The coefficients start at zero. With `per_output=True` costs in multiply-adds are upper
-    bounds: they count every term as long as one output might use it.
+    model with a smaller dictionary. The coefficients start at zero. With `per_output=True` multiply-adds are
+    counted as if every term stayed, which is an upper bound.
 
     Args:
         dictionary: the candidate terms.
