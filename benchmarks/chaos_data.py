@@ -13,15 +13,16 @@ import numpy as np
 from scipy.integrate import solve_ivp
 
 DEGREE, TRAJECTORIES, SAMPLES, PER_PERIOD = 4, 5, 1000, 100
-SYSTEMS = (
-    "Aizawa Bouali2 BurkeShaw Chen ChenLee Dadras DequanLi Finance GenesioTesi GuckenheimerHolmes Hadley Halvorsen "
-    "HenonHeiles HyperBao HyperCai HyperJha HyperLorenz HyperLu HyperPang HyperQi HyperRossler HyperWang HyperXu "
-    "HyperYan HyperYangChen KawczynskiStrizhak Laser Lorenz LorenzBounded LorenzStenflo LuChen LuChenCheng "
-    "MooreSpiegel NewtonLiepnik NoseHoover NuclearQuadrupole PehlivanWei Qi QiChen RabinovichFabrikant RayleighBenard "
-    "RikitakeDynamo Rossler Rucklidge Sakarya ShimizuMorioka SprottA SprottB SprottC SprottD SprottE SprottF SprottG "
-    "SprottH SprottI SprottJ SprottJerk SprottK SprottL SprottM SprottN SprottO SprottP SprottQ SprottR SprottS "
-    "SprottTorus VallisElNino WangSun ZhouChen"
-).split()
+SYSTEMS = """
+Aizawa Bouali2 BurkeShaw Chen ChenLee Dadras DequanLi Finance GenesioTesi GuckenheimerHolmes Hadley
+Halvorsen HenonHeiles HyperBao HyperCai HyperJha HyperLorenz HyperLu HyperPang HyperQi HyperRossler
+HyperWang HyperXu HyperYan HyperYangChen KawczynskiStrizhak Laser Lorenz LorenzBounded LorenzStenflo LuChen
+LuChenCheng MooreSpiegel NewtonLiepnik NoseHoover NuclearQuadrupole PehlivanWei Qi QiChen
+RabinovichFabrikant RayleighBenard RikitakeDynamo Rossler Rucklidge Sakarya ShimizuMorioka SprottA SprottB
+SprottC SprottD SprottE SprottF SprottG SprottH SprottI SprottJ SprottJerk SprottK SprottL SprottM SprottN
+SprottO SprottP SprottQ SprottR SprottS SprottTorus VallisElNino WangSun ZhouChen
+"""
+"""Names in dysts, in the order of the alphabet."""
 
 
 def main() -> None:
@@ -29,7 +30,7 @@ def main() -> None:
     warnings.simplefilter("ignore")
     from dysts import flows
 
-    for index, name in enumerate(SYSTEMS):
+    for index, name in enumerate(SYSTEMS.split()):
         if not (out / f"{name}.npz").exists():
             system = getattr(flows, name)()
             rng = np.random.default_rng(index)
@@ -47,11 +48,14 @@ def trajectories(system: Any, rng: np.random.Generator) -> tuple[np.ndarray, np.
 
     period = float(system.period)
     start = np.asarray(system.ic, dtype=float).reshape(-1)
-    long = solve_ivp(rates, (0, 60 * period), start, method="LSODA", rtol=1e-9, atol=1e-9, t_eval=np.linspace(20, 60, 400) * period)
+    later = np.linspace(20, 60, 400) * period
+    long = solve_ivp(rates, (0, 60 * period), start, method="LSODA", rtol=1e-9, atol=1e-9, t_eval=later)
     time = np.arange(SAMPLES) * period / PER_PERIOD
     runs = []
     for column in rng.choice(long.y.shape[1], TRAJECTORIES, replace=False):
-        solved = solve_ivp(rates, (0, time[-1]), long.y[:, column], method="DOP853", rtol=1e-12, atol=1e-12, t_eval=time)
+        solved = solve_ivp(
+            rates, (0, time[-1]), long.y[:, column], method="DOP853", rtol=1e-12, atol=1e-12, t_eval=time
+        )
         runs.append(solved.y.T)
     return np.stack(runs), time
 

@@ -1,6 +1,6 @@
 """One sampling interval of known equations: where it leads, and how that depends on states and coefficients."""
 
-__all__ = ["ERROR", "NODES", "STAGES", "WEIGHTS", "Library", "Step", "advance", "rates", "substeps_for"]
+__all__ = ["ERROR", "NODES", "STAGES", "WEIGHTS", "Library", "Step", "advance", "jacobian_of", "rates", "substeps_for"]
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -130,14 +130,30 @@ def _stage(library: Library, coefficients: Tensor, state: Tensor, control: Tenso
     if not follow:
         values = library(inputs)
         return _Stage(values, values @ coefficients.mT, None)
-    columns = []
-    for index in range(state.shape[1]):
-        direction = torch.zeros_like(inputs)
-        direction[:, index] = 1
-        pair = torch.func.jvp(library, (inputs,), (direction,))
-        values = pair[0]
-        columns.append(pair[1] @ coefficients.mT)
-    return _Stage(values, values @ coefficients.mT, torch.stack(columns, 2))
+    values, jacobian = jacobian_of(library, coefficients, inputs)
+    return _Stage(values, values @ coefficients.mT, jacobian)
+
+
+def jacobian_of(library: Library, coefficients: Tensor, inputs: Tensor) -> tuple[Tensor, Tensor]:
+    """Terms, and the derivative of the right-hand sides in the states.
+
+    Args:
+        library: the candidate terms.
+        coefficients: shape `(states, terms)`.
+        inputs: states and then controls, shape `(samples, inputs)`.
+
+    Returns:
+        Terms of shape `(samples, terms)`, and derivatives of shape `(samples, states, states)`.
+    """
+    states = len(coefficients)
+    with torch.enable_grad():
+        leaf = inputs.detach().requires_grad_()
+        values = library(leaf)
+        slopes = values @ coefficients.mT
+        rows = [torch.zeros_like(leaf)] * states
+        for index in range(states) if slopes.requires_grad else ():
+            rows[index] = torch.autograd.grad(slopes[:, index].sum(), leaf, retain_graph=index + 1 < states)[0]
+    return values.detach(), torch.stack(rows, 1)[:, :, :states]
 
 
 def _moved(state: Tensor, stages: Sequence[_Stage], weights: Sequence[float], length: Tensor) -> Tensor:

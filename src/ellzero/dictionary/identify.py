@@ -27,8 +27,9 @@ WEAK_SAMPLES, FOLLOWED_SAMPLES = 1500, 6000
 SWEEPS = 4
 """How often the covariance of the weak residuals and the support are brought into agreement."""
 
-ACCURACY = 0.01
-"""Error of the integration over one interval that is allowed, as a share of the noise."""
+ACCURACY, FINE_ACCURACY = 0.01, 1e-4
+"""Error of the integration over one interval that is allowed, as a share of the noise; the second where the noise is
+as small as the resolution: what is systematic would then look like a term."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,11 +173,12 @@ def _refined(fit: Fit, runs: Sequence[Trajectory], dictionary: Dictionary, floor
     """Continue with the likelihood of the trajectories, from the regression."""
     pieces = [piece for run in runs for piece in split(run, FOLLOWED_SAMPLES)]
     substeps = 1
+    share = torch.where(fit.noise > 10 * floor, ACCURACY, FINE_ACCURACY)
     if not settings.is_map:
         substeps = max(
             substeps_for(
                 dictionary, fit.coefficients, piece.states[:-1], piece.lengths,
-                (piece.controls[:-1], piece.controls[1:]), tolerance=ACCURACY * fit.noise,
+                (piece.controls[:-1], piece.controls[1:]), tolerance=share * fit.noise,
             )
             for piece in pieces
         )  # fmt: skip

@@ -33,6 +33,9 @@ Array = NDArray[np.float64]
 POINTS_PER_ORDER = 6
 """Half width in points that a window in space has at least, for each derivative that moves to its test function."""
 
+DECAY = 2.0
+"""As in `weak.choose_radius`; derivatives on the test functions favour narrower windows than there."""
+
 SWEEPS = 5
 """How often the covariance and the support are brought into agreement."""
 
@@ -252,7 +255,7 @@ def _radii(grid: _Grid, noise: float, order: int) -> tuple[int, int]:
         for table in (field, field.T):
             marks = time if table is field else torch.arange(len(table), dtype=time.dtype)
             level = torch.full((table.shape[1],), noise, dtype=table.dtype)
-            pair.append(choose_radius(Trajectory(marks, table, table[:, :0]), level))
+            pair.append(choose_radius(Trajectory(marks, table, table[:, :0]), level, decay=DECAY))
         found.append(pair)
     points = grid.fields[0].shape[1]
     least = min(POINTS_PER_ORDER * order, points // 4)

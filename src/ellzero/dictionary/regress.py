@@ -1,6 +1,6 @@
 """Evidence about coefficients from linear systems: derivatives at samples, or averages over windows."""
 
-__all__ = ["Rows", "combined", "jacobian", "strong_evidence", "weak_evidence", "whitened"]
+__all__ = ["Rows", "combined", "strong_evidence", "weak_evidence", "whitened"]
 
 from collections.abc import Sequence
 from typing import TypeAlias
@@ -8,24 +8,13 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
-from ellzero.dictionary.flow import Library
+from ellzero.dictionary.flow import Library, jacobian_of
 from ellzero.dictionary.likelihood import Evidence
 from ellzero.dictionary.trajectories import Trajectory
 from ellzero.dictionary.weak import WeakForm
 
 Rows: TypeAlias = Sequence[tuple[Tensor, Tensor]]
 """For each equation its features, shape `(rows, terms)`, and its target, shape `(rows,)`."""
-
-
-def jacobian(library: Library, coefficients: Tensor, run: Trajectory) -> Tensor:
-    """Derivatives of the right-hand sides in the states, shape `(samples, states, states)`."""
-    inputs = run.inputs
-    columns = []
-    for index in range(run.states.shape[1]):
-        direction = torch.zeros_like(inputs)
-        direction[:, index] = 1
-        columns.append(torch.func.jvp(library, (inputs,), (direction,))[1] @ coefficients.mT)
-    return torch.stack(columns, 2)
 
 
 def strong_evidence(features: Tensor, targets: Tensor, resolution: float) -> tuple[Evidence, Rows]:
@@ -69,7 +58,7 @@ def weak_evidence(
         size = len(noise)
         change = torch.zeros(len(run.time), size, size, dtype=noise.dtype)
         if coefficients is not None:
-            change = jacobian(library, coefficients, run)
+            _, change = jacobian_of(library, coefficients, run.inputs)
         covariance = form.covariance(change, noise)
         pairs = zip(covariance, form.targets.mT, strict=True)
         systems.append([whitened(one, form.features, target) for one, target in pairs])

@@ -17,8 +17,12 @@ SMALLEST = 8
 EDGE = 1e-10
 """Value of a test function one sample inside its support, as a share of its peak: sets the power."""
 
-DECAY = 2.0
-"""Standard deviations of a test function's spectrum that lie below the highest frequency of the signal."""
+SPACIOUS = 16
+"""Samples on each side of a window that are preferred where the trajectory is ten times as long."""
+
+DECAY = 4.5
+"""Standard deviations of a test function's spectrum that lie below the highest frequency of the signal: with the
+covariance of overlapping windows taken into account, wide windows cost nothing and are less biased by noise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,18 +101,19 @@ def power_for(radius: int) -> int:
     return min(max(round(math.log(EDGE) / math.log(inside)), 4), 16)
 
 
-def choose_radius(run: Trajectory, noise: Tensor) -> int:
+def choose_radius(run: Trajectory, noise: Tensor, *, decay: float = DECAY) -> int:
     """Half width of the windows, in samples: as wide as the fastest motion that rises above the noise allows.
 
     The spectrum of the trajectory is compared with that of its noise; the highest frequency at which the signal is
-    the stronger one lies two standard deviations out in the spectrum of the test function.
+    the stronger one lies `decay` standard deviations out in the spectrum of the test function.
 
     Args:
         run: a trajectory.
         noise: standard deviation of each state, shape `(states,)`.
+        decay: how far out, no unit.
 
     Returns:
-        Samples on each side of the centre; at least 8, at most a fifth of the run (or what fits).
+        Samples on each side of the centre; at least 8, and at most a tenth of the run if that is more.
 
     Raises:
         ValueError: if the run is too short for the smallest window.
@@ -127,8 +132,8 @@ def choose_radius(run: Trajectory, noise: Tensor) -> int:
     highest = max(float(torch.where(above, bins, 0).amax(0).double().mean()), 1.0)
     radius = SMALLEST
     for _ in range(10):  # the power depends on the radius, weakly
-        radius = round(math.sqrt(2 * power_for(max(radius, SMALLEST))) * DECAY * samples / (math.tau * highest))
-    return max(SMALLEST, min(radius, samples // 10))
+        radius = round(math.sqrt(2 * power_for(max(radius, SMALLEST))) * decay * samples / (math.tau * highest))
+    return max(SMALLEST, min(max(radius, SPACIOUS), samples // 10))
 
 
 def weak_form(run: Trajectory, library: Library, radius: int, *, stride: int | None = None) -> WeakForm:
