@@ -2,8 +2,9 @@
 
     python benchmarks/pendulum.py --seeds 0 1 2 --data DIR
 
-The protocol is the tutorial's (Botteghi & Fasel 2024): 1000 training and 100 test episodes of 200 random steps, g = 9.81,
-mean squared error over the outputs. 100 validation episodes decide everything; the seed is that of the episodes, too.
+The protocol is the tutorial's (Botteghi & Fasel 2024): 1000 training and 100 test episodes of 200 random steps, g =
+9.81, mean squared error over the outputs. 100 validation episodes decide everything; the seed is that of the episodes,
+too.
 Results are added to `benchmarks/results/pendulum.json`; `python benchmarks/tables.py` puts them into the documentation.
 The tutorial's own figures, read off its plots, are its best epochs on the test episodes after 390,500 steps.
 """

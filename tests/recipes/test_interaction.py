@@ -78,10 +78,10 @@ def test_a_missing_simulator_is_named_with_its_extra(monkeypatch):
 
 
 def test_a_missing_folder_and_parts_without_episodes_are_refused(tmp_path, monkeypatch):
-    with pytest.raises(DataError, match="the data folder .* does not exist"):
+    with pytest.raises(DataError, match=r"the data folder .* does not exist"):
         load_pendulum(0, folder=tmp_path / "nowhere")
     monkeypatch.setenv("ELLZERO_DATA", str(tmp_path / "nowhere"))
-    with pytest.raises(DataError, match="the ELLZERO_DATA folder .* does not exist"):
+    with pytest.raises(DataError, match=r"the ELLZERO_DATA folder .* does not exist"):
         load_pendulum(0)
     with pytest.raises(ValueError, match="one episode each"):
         load_pendulum(0, episodes=(1, 0, 1))
