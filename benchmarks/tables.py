@@ -9,13 +9,22 @@ import json
 import re
 import statistics
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
-PAGES = (ROOT / "README.md", ROOT / "docs" / "benchmarks.md")
+PAGES = (ROOT / "README.md", ROOT / "docs" / "benchmarks.md", ROOT / "docs" / "tutorial.md")
 TOOLS = {"ellzero": "ellzero", "torch_pruning": "torch-pruning"}
+PUBLISHED = {
+    "transition": {
+        "dense network": 8.0e-5, "gated network": 9.6e-5, "gates, polynomial": 2.4e-4, "gates, Fourier": 4.4,
+        "gates, both": 4.4e-4,
+    },
+    "reward": {"dense network": 5.7e-5, "gated network": 3.9e-4, "gates, polynomial": 9.3e-2, "gates, both": 4.3e-2},
+}  # fmt: skip
+"""Test errors of Botteghi & Fasel (2024), read off their plots."""
 NAMES = {"mnist-lenet5": "LeNet-5-Caffe", "mnist-mlp": "MLP 784-300-100"}
 
 
@@ -30,8 +39,11 @@ def main() -> None:
         "zoo": zoo,
         "zoo_sums": zoo_sums,
         "trace_time": trace_time,
+        "pendulum_transition": partial(pendulum, task="transition"),
+        "pendulum_reward": partial(pendulum, task="reward"),
     }
     sources = {"reach": "mnist", "zoo_sums": "zoo"}
+    sources |= dict.fromkeys(("pendulum_transition", "pendulum_reward"), "pendulum")
     for page in PAGES:
         text = page.read_text()
         for name, table in tables.items():
@@ -157,6 +169,42 @@ def trace_time(found: dict[str, Any]) -> str:
             row += [*times, f"{one['memory_mb']:.0f} MB"] if times else [one.get("failure", ""), "", ""]
         rows.append(row)
     return markdown(head, rows)
+
+
+def pendulum(rows: list[dict[str, Any]], *, task: str) -> str:
+    """Models of the pendulum with their numbers of terms, and what was published."""
+    groups: dict[tuple[str, str, int], list[dict[str, Any]]] = {}
+    for row in rows:
+        name = row.get("dictionary", "")
+        is_idle = name.endswith(", clipped") and name != "polynomial, clipped"  # as without, or as the polynomial
+        is_idle |= name.startswith("Fourier") and row.get("budget", 15) < 11  # hardly better than nothing
+        if row["task"] == task and not is_idle:
+            groups.setdefault((row["model"], name, row.get("budget", 0)), []).append(row)
+    found = []
+    for (model, name, budget), group in groups.items():
+        sizes = sorted({row["terms"] for row in group})
+        terms = f"{sizes[0]:,}" if len(sizes) == 1 else f"{sizes[0]:,} to {sizes[-1]:,}"
+        candidates = f"{group[0]['candidates']}" if name else ""
+        scores = [small_number([row[key] for row in group]) for key in ("validation", "test")]
+        label = f"{model} of {budget}" if budget else model
+        found.append([label, name, candidates, terms, *scores, str(len(group))])
+    published = [
+        [f"tutorial: {model}", "", "", "not reported", "", f"{error:.1e}", ""]
+        for model, error in PUBLISHED[task].items()
+    ]
+    head = ["model", "dictionary", "candidates", "terms", "validation error", "test error", "seeds"]
+    return markdown(head, [*sorted(found, key=_place), *published])
+
+
+def _place(row: list[str]) -> tuple[Any, ...]:
+    order = ("dense network", "gated network", "least squares", "best subset", "gates")
+    return next(i for i, name in enumerate(order) if row[0].startswith(name)), row[1], len(row[0]), row[0]
+
+
+def small_number(values: list[float]) -> str:
+    """Mean and standard deviation over seeds of numbers that span decades."""
+    mean = f"{statistics.mean(values):.2g}"
+    return mean if len(values) < 2 else f"{mean} ± {statistics.stdev(values):.1g}"
 
 
 def effort(one: dict[str, Any]) -> list[str]:

@@ -15,6 +15,7 @@ PAGES = (
     "docs/check.md",
     "docs/transformers.md",
     "docs/equations.md",
+    "docs/tutorial.md",
     "docs/large.md",
     "docs/extending.md",
 )

@@ -95,6 +95,16 @@ def test_the_names_of_many_coefficients_do_not_lie_over_each_other(tmp_path, ove
     assert not overlaps
 
 
+def test_ticks_of_coefficients_of_both_signs_over_many_decades_do_not_lie_over_each_other(tmp_path, overlaps):
+    values = {"y": 28.0, "x z": -1.0, "y^2": 3e-3, "z^2": -2e-4, "x y": 7e-6, "z^3": -1e-5, "x": -40.0}
+    terms = {
+        name: [value if size > place else 0.0 for size in range(1, 9)]
+        for place, (name, value) in enumerate(values.items())
+    }
+    coefficient_path(list(range(1, 9)), {"x'": terms, "y'": terms, "z'": terms}, tmp_path / "path.svg")
+    assert not overlaps
+
+
 def test_a_coefficient_path_of_another_length_is_refused(tmp_path):
     with pytest.raises(ValueError, match="the path of 'x' in \"x'\" has 1 values, expected 2"):
         coefficient_path([1, 2], {"x'": {"x": [1.0]}}, tmp_path / "path.svg")

@@ -103,7 +103,7 @@ def _scale(axes: "Axes", values: Sequence[float]) -> None:
 
     sizes = sorted(abs(value) for value in values)
     if sizes and sizes[-1] > 50 * sizes[0]:
-        axes.set_yscale("symlog", linthresh=max(sizes[0], 1e-4 * sizes[-1]), linscale=0.4)
+        axes.set_yscale("symlog", linthresh=10.0 ** math.floor(math.log10(max(sizes[0], 1e-3 * sizes[-1]))), linscale=1)
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
 
