@@ -52,7 +52,7 @@ def test_without_a_budget_the_fewest_terms_that_are_good_enough_are_taken():
 
 def test_a_budget_below_the_front_is_refused(question):
     front = Front((Choice(least_squares(question), 5, 0.1),), ())
-    with pytest.raises(ValueError, match="3 terms are too few"):
+    with pytest.raises(ValueError, match="budget of 3 is too small"):
         front.choose(3)
 
 

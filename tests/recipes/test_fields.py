@@ -3,8 +3,9 @@
 import pytest
 import torch
 
+from ellzero.errors import NonFiniteError
 from ellzero.recipes import burgers, kuramoto_sivashinsky
-from ellzero.recipes.field import FieldSettings, find_field_equation
+from ellzero.recipes.field import FieldSettings, _motion, find_field_equation
 
 CASES = [
     (burgers, burgers.BurgersSettings(points=128, samples=61), {"u_xx": 0.1, "u u_x": -1.0}),
@@ -37,6 +38,20 @@ def test_the_beginnings_are_periodic_and_differ():
             assert abs(values[0] - values[1]) < 1e-4
         places = torch.linspace(0, field.length, 20, dtype=torch.float64)
         assert (field.start(places) - field.unseen(places)).abs().max() > 0.1
+
+
+def test_an_equation_that_runs_away_is_drawn_with_the_truth_alone(tmp_path):
+    pytest.importorskip("matplotlib")
+
+    class Unstable:
+        def simulate(self, start, times):
+            raise NonFiniteError("the field leaves the finite numbers")
+
+    field = burgers.FIELD
+    places = torch.arange(32, dtype=torch.float64) * field.length / 32
+    draw = _motion(field, Unstable(), field.start(places), torch.linspace(0, 1, 20, dtype=torch.float64))
+    draw(tmp_path / "motion.svg")
+    assert (tmp_path / "motion.svg").exists()
 
 
 def test_a_budget_larger_than_the_dictionary_is_refused():

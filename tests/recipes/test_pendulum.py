@@ -54,6 +54,12 @@ def test_candidates_of_the_reward_are_powers_of_the_cosine_and_all_monomials_of_
     assert len(names) == 17
 
 
+@pytest.mark.parametrize(("terms", "message"), [(2, "too small for 3 targets"), (99, "there are 45 candidates")])
+def test_budgets_that_mean_nothing_are_refused(terms, message):
+    with pytest.raises(ValueError, match=message):
+        pendulum_transition.run(pendulum_transition.TransitionSettings(**TINY, degree=2, terms=terms))
+
+
 @pytest.mark.parametrize("change", [{"episodes": 0}, {"steps": 0}, {"lr": -1.0}, {"gate_lr": float("inf")}])
 def test_wrong_settings_are_refused(change):
     with pytest.raises(ValueError, match=next(iter(change))):

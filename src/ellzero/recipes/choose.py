@@ -108,7 +108,7 @@ class Front:
         allowed = [one for one in self.choices if not terms or one.num_terms <= terms]
         if not allowed:
             raise ValueError(
-                f"{terms} terms are too few for {len(self.paths)} targets; allow {self.choices[0].num_terms} at least"
+                f"a budget of {terms} is too small for {len(self.paths)} targets; allow {self.choices[0].num_terms}"
             )
         least = min(one.validation for one in allowed)
         return next(one for one in allowed if one.validation <= (least if terms else slack * least))

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ellzero.dictionary import Equations, FieldDynamics, evolve, space_derivatives, verify
+from ellzero.errors import NonFiniteError
 from ellzero.recipes.law import Found, LawSettings, Picture, check_positive
 from ellzero.report import coefficient_path, support_map, trajectories
 from ellzero.report.table import percent, table
@@ -154,7 +155,11 @@ def _path(measured: Array, times: Tensor, places: Tensor, equations: Equations) 
 
 def _motion(field: Field, model: FieldDynamics, start: Tensor, times: Tensor) -> Picture:
     """The field over time at some places, from a beginning that nothing was fitted to."""
-    true, simulated = _follow(field, start, times), model.simulate(start.numpy(), times.numpy())
+    true = _follow(field, start, times)
+    try:
+        simulated = model.simulate(start.numpy(), times.numpy())
+    except NonFiniteError:  # equations that are wrong may be unstable; the picture then shows the truth alone
+        simulated = np.full_like(true, np.nan)
     num = true.shape[1]
     shown = [(f"u at {place * field.length / num:.3g}", place) for place in (0, num // 3, 2 * num // 3)]
     was, is_now = ({name: states[:, place].tolist() for name, place in shown} for states in (true, simulated))

@@ -78,7 +78,13 @@ def answer(
 
     Returns:
         The equations, verified.
+
+    Raises:
+        ValueError: if the budget is smaller than the number of targets or larger than the dictionary.
     """
+    most = len(question.targets) * len(question.dictionary)
+    if settings.terms > most:
+        raise ValueError(f"{settings.terms} terms are allowed, but there are {most} candidates; allow fewer")
     front = exact_front(question, (settings.terms or 12) + _MORE)
     exact = front.choose(settings.terms)
     trained, gates = explore(
