@@ -34,7 +34,7 @@ GATED = {"transition": 11, "reward": 12}
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--steps", type=int, default=10_000, help="of the gated dictionaries")
+    parser.add_argument("--steps", type=int, default=5_000, help="of the gated dictionaries")
     parser.add_argument("--network-steps", type=int, default=40_000)
     parser.add_argument("--share", type=float, default=0.1, help="of the parameters that the gated network may keep")
     parser.add_argument("--only", choices=("exact", "gates", "networks"), help="part of the models")
@@ -99,7 +99,7 @@ def gated_models(split: Split, seed: int, options: argparse.Namespace) -> Iterat
         if "tutorial" in name or "own" in name or name in ("Fourier, clipped", "both, clipped"):
             continue
         start = time.perf_counter()
-        found = explore(question, GATED[task], steps=options.steps, batch_size=256, lr=3e-3, gate_lr=1e-2, seed=seed)
+        found = explore(question, GATED[task], steps=options.steps, batch_size=256, lr=1e-2, gate_lr=1e-2, seed=seed)
         row = {"task": task, "dictionary": name, "candidates": len(question.dictionary), "budget": GATED[task]}
         for model, one in zip(("gates, as trained", "gates, refitted"), found, strict=True):
             yield row | {"model": model, **facts(question, one.equations, start)}

@@ -191,7 +191,7 @@ def explore(
     model.normalise(x)
     small = train_to_budget(
         model, x.float(), y.float(), {"terms": terms}, steps=steps, batch_size=batch_size, lr=lr, gate_lr=gate_lr,
-        seed=seed,
+        seed=seed, is_open=True,
     ).double()  # fmt: skip
     assert isinstance(small, SparseDictionary)
     found = [small.equations()]
@@ -203,7 +203,7 @@ def explore(
 
 def train_to_budget(
     model: nn.Module, x: Tensor, y: Tensor, budget: Mapping[str, float], *, steps: int, batch_size: int, lr: float,
-    gate_lr: float, seed: int,
+    gate_lr: float, seed: int, is_open: bool = False,
 ) -> nn.Module:  # fmt: skip
     """Gate a model, train it on the mean squared error over all targets, and prune it to a budget.
 
@@ -217,12 +217,13 @@ def train_to_budget(
         lr: learning rate of the weights, down to zero along a half cosine.
         gate_lr: of the gates.
         seed: of batches and gates.
+        is_open: whether gates start nearly open, so that the noise of the large terms does not drown the small ones.
 
     Returns:
         The pruned model in evaluation mode.
     """
     generator = torch.Generator().manual_seed(seed)
-    gated = Gated(model, x[:4], seed=seed) if budget else None
+    gated = Gated(model, x[:4], seed=seed, pretrained=is_open) if budget else None
     sizer = Budget(gated, steps=steps, **budget) if gated else None  # type: ignore[arg-type]
     groups = gated.parameter_groups(lr=lr, gate_lr=gate_lr) if gated else [{"params": model.parameters(), "lr": lr}]
     optimizer, net = torch.optim.Adam(groups), gated or model

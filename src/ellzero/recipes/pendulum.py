@@ -41,7 +41,7 @@ class PendulumSettings(LawSettings):
     batch_size: int = 256
     """Samples per optimizer step."""
 
-    lr: float = 3e-3
+    lr: float = 1e-2
     """Learning rate of the coefficients (Adam), down to zero along a half cosine."""
 
     gate_lr: float = 1e-2
