@@ -32,7 +32,7 @@ def test_a_criterion_chooses_on_every_resample():
     x, y = data()
     found = bootstrap(x, y, "bic", num=4, max_terms=5)
     for counts, support in zip(draw(120, 4).long(), found.support, strict=True):
-        path = subset_path(x.repeat_interleave(counts, 0), y.repeat_interleave(counts, 0), max_terms=5, depth=2)
+        path = subset_path(x.repeat_interleave(counts, 0), y.repeat_interleave(counts, 0), max_terms=5)
         assert support.equal(path.subset(path.num_terms("bic")).support)
 
 

@@ -4,6 +4,7 @@ __all__ = [
     "FUNCTIONS",
     "Ablation",
     "Bootstrap",
+    "Calibration",
     "Certificate",
     "Check",
     "ClosedForm",
@@ -26,15 +27,18 @@ __all__ = [
     "Unit",
     "best_subset",
     "bootstrap",
+    "calibration",
     "custom",
     "evolve",
     "fourier",
     "from_pysindy",
+    "gate_probabilities",
     "identifiability",
     "identity",
     "polynomial",
     "r2_score",
     "rational",
+    "simulate_regression",
     "space_derivatives",
     "subset_path",
     "to_pysindy",
@@ -47,6 +51,7 @@ __all__ = [
 from typing import TYPE_CHECKING, Any
 
 from ellzero.dictionary.bootstraps import Bootstrap, bootstrap
+from ellzero.dictionary.calibrate import Calibration, calibration, simulate_regression
 from ellzero.dictionary.certificate import Ablation, Certificate, Check
 from ellzero.dictionary.closed import ClosedForm
 from ellzero.dictionary.dictionary import Dictionary
@@ -62,6 +67,7 @@ from ellzero.dictionary.libraries import custom, identity, polynomial, rational
 from ellzero.dictionary.outputs import Output
 from ellzero.dictionary.path import SubsetPath, subset_path
 from ellzero.dictionary.pde import FieldDynamics
+from ellzero.dictionary.posterior import gate_probabilities
 from ellzero.dictionary.pysindy_names import from_pysindy, to_pysindy
 from ellzero.dictionary.relations import Relation
 from ellzero.dictionary.scores import r2_score, valid_prediction_time

@@ -52,7 +52,7 @@ class Bootstrap:
 def bootstrap(
     features: Any, targets: Any, terms: Any, *, num: int = 100, block: int = 1, seed: int = 0,
     always: Sequence[int] = (), outputs: Outputs = "separate", intercept: bool = False, ridge: float = 0.0,
-    max_terms: int | None = None, depth: int = 2,
+    max_terms: int | None = None, depth: int | None = None,
 ) -> Bootstrap:  # fmt: skip
     r"""Choose subsets on resampled data, all resamples at once.
 
@@ -74,7 +74,7 @@ def bootstrap(
         intercept: whether a constant is fitted beside the columns.
         ridge: as for `best_subset`.
         max_terms: largest size when a criterion chooses.
-        depth: how many terms are exchanged at once, 1 or 2.
+        depth: how many terms are exchanged at once, 1 or 2; 2 if None, or 1 when a criterion chooses.
 
     Returns:
         The subsets.
@@ -180,9 +180,16 @@ def _weighted_products(basis: Tensor, counts: Tensor) -> Tensor:
 
 
 def _choose(
-    gram: Gram, terms: Any, max_terms: int | None, *, always: Sequence[int], outputs: Outputs, ridge: float, depth: int
+    gram: Gram,
+    terms: Any,
+    max_terms: int | None,
+    *,
+    always: Sequence[int],
+    outputs: Outputs,
+    ridge: float,
+    depth: int | None,
 ) -> Subset:
     if not isinstance(terms, str):
-        return best_subset(gram, terms=terms, always=always, outputs=outputs, ridge=ridge, depth=depth)
-    path = subset_path(gram, max_terms=max_terms, always=always, outputs=outputs, ridge=ridge, depth=depth)
+        return best_subset(gram, terms=terms, always=always, outputs=outputs, ridge=ridge, depth=depth or 2)
+    path = subset_path(gram, max_terms=max_terms, always=always, outputs=outputs, ridge=ridge, depth=depth or 1)
     return path.subset(path.num_terms(terms))

@@ -8,7 +8,7 @@ from torch import Tensor
 from ellzero.dictionary.fits import Fits, columns_of, swap_gains
 from ellzero.dictionary.search import Search
 
-_COLUMNS = 40  # that may enter, those with the best exchanges of one term
+_COLUMNS = 24  # that may enter, those with the best exchanges of one term
 _SLOTS = 16  # that may be emptied, those that are missed least
 _ELEMENTS = 4_000_000  # exchanges that are scored in one piece
 _PARALLEL = 1e-13  # squared sine below which the two that enter count as one

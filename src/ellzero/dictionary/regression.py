@@ -56,6 +56,7 @@ class SparseRegression(_base.MultiOutputMixin, _base.RegressorMixin, _base.BaseE
             compared: it prefers many small coefficients to few large ones of opposite sign.
         starts: how many local searches.
         depth: 1 to exchange one term at a time, 2 for two at once as well.
+        gates: how many sets of hard-concrete gates explore, besides the local searches.
         seconds: time to look for a proof that no other support is better.
         num_bootstraps: resamples for `inclusion_probability_`; 0 for none.
         seed: of the resamples.
@@ -73,8 +74,8 @@ class SparseRegression(_base.MultiOutputMixin, _base.RegressorMixin, _base.BaseE
     def __init__(
         self, terms: Any = None, *, criterion: str = "ebic", max_terms: int | None = None, always: Sequence[int] = (),
         groups: Sequence[Sequence[int]] | None = None, costs: Any = None, outputs: Outputs = "separate",
-        fit_intercept: bool = True, ridge: float = 0.0, starts: int = 1, depth: int = 2, seconds: float = 0.0,
-        num_bootstraps: int = 0, seed: int = 0,
+        fit_intercept: bool = True, ridge: float = 0.0, starts: int = 1, depth: int = 2, gates: int = 0,
+        seconds: float = 0.0, num_bootstraps: int = 0, seed: int = 0,
     ) -> None:  # fmt: skip
         self.terms = terms
         self.criterion = criterion
@@ -87,6 +88,7 @@ class SparseRegression(_base.MultiOutputMixin, _base.RegressorMixin, _base.BaseE
         self.ridge = ridge
         self.starts = starts
         self.depth = depth
+        self.gates = gates
         self.seconds = seconds
         self.num_bootstraps = num_bootstraps
         self.seed = seed
@@ -157,7 +159,8 @@ class SparseRegression(_base.MultiOutputMixin, _base.RegressorMixin, _base.BaseE
             return path.subset(path.num_terms(self.criterion))
         return best_subset(
             self.gram_, terms=self.terms, always=self.always, groups=self.groups, costs=self.costs,
-            outputs=self.outputs, ridge=self.ridge, starts=self.starts, depth=self.depth, seconds=self.seconds,
+            outputs=self.outputs, ridge=self.ridge, starts=self.starts, depth=self.depth, gates=self.gates,
+            seconds=self.seconds,
         )  # fmt: skip
 
     def _warn_about_twins(self, found: Subset) -> None:
@@ -179,6 +182,6 @@ class SparseRegression(_base.MultiOutputMixin, _base.RegressorMixin, _base.BaseE
         found = bootstrap(
             X, y, self.criterion if self.terms is None else self.terms, num=self.num_bootstraps, seed=self.seed,
             always=self.always, outputs=self.outputs, intercept=self.fit_intercept, ridge=self.ridge,
-            max_terms=self.max_terms, depth=self.depth,
+            max_terms=self.max_terms,
         )  # fmt: skip
         return found.inclusion_probability.numpy()

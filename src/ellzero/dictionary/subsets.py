@@ -5,6 +5,7 @@ __all__ = ["best_subset"]
 from collections.abc import Sequence
 from typing import Any
 
+from ellzero.dictionary.explore import explore
 from ellzero.dictionary.layout import Outputs, gram_of, refitted, search_of
 from ellzero.dictionary.path import subset_path
 from ellzero.dictionary.proofs import prove_all
@@ -17,7 +18,7 @@ def best_subset(
     features: Any, targets: Any = None, terms: Any = None, *, always: Sequence[int] = (),
     groups: Sequence[Sequence[int]] | None = None, costs: Any = None, outputs: Outputs = "separate",
     weights: Any = None, intercept: bool = False, ridge: float = 0.0, starts: int = 1, depth: int = 2,
-    seconds: float = 0.0,
+    gates: int = 0, seconds: float = 0.0,
 ) -> Subset:  # fmt: skip
     r"""Choose the columns, at most `terms` of them, that explain the targets with the least sum of squares.
 
@@ -40,6 +41,8 @@ def best_subset(
             squares while supports are compared; the coefficients returned are plain least squares all the same.
         starts: how many local searches, each from the best support so far with a part of it exchanged at random.
         depth: 1 to exchange one term at a time, 2 for two at once as well.
+        gates: how many sets of hard-concrete gates explore, besides the local searches: they find columns that explain
+            something together but nothing alone, at the cost of some ten local searches.
         seconds: time to look for a proof, by branch and bound, that no other support is better: `certificate` says what
             came of it. For dictionaries of up to 256 columns with clearly more samples than columns; 0 for none.
 
@@ -69,6 +72,7 @@ def best_subset(
     search, num_slots = search_of(gram, terms, always=always, costs=costs, outputs=outputs, ridge=ridge)
     if groups is None:
         supports, _ = choose(search, num_slots, starts=starts, depth=depth)
+        supports = explore(search, supports, starts=gates, depth=depth)[0] if gates > 0 else supports
     else:
         supports = empty_supports(search, num_slots)
     known = (Optimality("local"),) * (supports.shape[0] * supports.shape[1])

@@ -9,7 +9,7 @@ from ellzero.dictionary.fits import Fits, columns_of, swap_gains
 from ellzero.dictionary.pairs import best_pairs
 from ellzero.dictionary.search import Search
 
-_FEW = 0.5  # share of the systems that still move at which the others are set aside
+_FEW = 0.5  # share of the systems that move up to which the others are set aside
 _RELIABLE = 1e-11  # squared sines that are updated step by step say nothing below this; exchanges form them anew
 
 
@@ -87,28 +87,22 @@ def improve(search: Search, supports: Tensor, *, depth: int = 2, max_rounds: int
         Miller (2002), "Subset Selection in Regression", section 3.4; Zhu et al. (2020), "A polynomial algorithm for
         best-subset selection problem", PNAS, splice in blocks what is done here one exact exchange at a time.
     """
-    fits = search.fit(supports)
+    fits, level, exchanges = search.fit(supports), 0, (_exchange_one, best_pairs)[:depth]
     for _ in range(max_rounds):
-        moved, has_moved = _exchange(search, fits, depth)
-        if not bool(has_moved.any()):
-            return fits
-        if search.budget.numel() > 1 and int(has_moved.sum()) <= _FEW * has_moved.numel():
+        moved, has_moved = exchanges[level](search, fits)
+        num_moved = int(has_moved.sum())
+        if num_moved > _FEW * has_moved.numel():
+            fits, level = search.fit(moved), 0
+            continue
+        if num_moved:  # the others stay aside until these have come to rest
             part = search.of_systems(has_moved)
-            few = moved[has_moved].view(*part.budget.shape, -1)
-            moved[has_moved] = improve(part, few, depth=depth, max_rounds=max_rounds).supports.flatten(0, 1)
-            return search.fit(moved)
-        fits = search.fit(moved)
+            few = improve(part, moved[has_moved].view(*part.budget.shape, -1), depth=depth, max_rounds=max_rounds)
+            moved[has_moved] = few.supports.flatten(0, 1)
+            fits = search.fit(moved)
+        level += 1
+        if level == len(exchanges):
+            return fits
     return fits
-
-
-def _exchange(search: Search, fits: Fits, depth: int) -> tuple[Tensor, Tensor]:
-    """Supports after the best exchange of one term, or else of two; and where there was one."""
-    moved, has_moved = _exchange_one(search, fits)
-    if depth == 1 or bool(has_moved.all()):
-        return moved, has_moved
-    other, has_other = best_pairs(search, fits)
-    has_other &= ~has_moved
-    return torch.where(has_other.unsqueeze(-1), other, moved), has_moved | has_other
 
 
 def _exchange_one(search: Search, fits: Fits) -> tuple[Tensor, Tensor]:
