@@ -5,7 +5,7 @@
 The polynomial systems of `dysts` that pysindy's own benchmark uses: five trajectories of ten periods, 100 samples a
 period; white noise of 0, 0.1 and 1 % of the root mean square; all polynomials of degree four. The error is the norm of
 the difference of the coefficient matrices over the norm of the true one. pysindy runs on the same data in an
-environment of its own, at seven thresholds, of which the best in hindsight is taken for every system: a choice that a
+environment of its own, at five thresholds, of which the best in hindsight is taken for every system: a choice that a
 user cannot make. Results go to `benchmarks/results/chaos.json`; systems that are there already are kept.
 """
 

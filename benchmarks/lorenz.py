@@ -4,7 +4,7 @@
 
 Ten seconds of the Lorenz system (10, 28, 8/3), step 0.01, from random starts on the attractor; white noise of a share
 of the standard deviation of each state; polynomials of degree three and five. pysindy runs on the same data in an
-environment of its own, at seven thresholds, of which the best in hindsight is shown for each row. Results go to
+environment of its own, at five thresholds, of which the best in hindsight is shown for each row. Results go to
 `benchmarks/results/lorenz.json`.
 """
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pysindy
 
-THRESHOLDS = (0.001, 0.005, 0.02, 0.05, 0.1, 0.2, 0.5)
+THRESHOLDS = (0.001, 0.01, 0.05, 0.2, 0.5)
 WINDOWS = 200
 
 

@@ -108,13 +108,14 @@ def smoothed_difference(x: Tensor, time: Tensor, *, degree: int = 4, window: int
 def best_window(x: Tensor, time: Tensor, degree: int = 4) -> int:
     """The widest odd window in which a local polynomial leaves no more than the noise, up to a quarter of the run."""
     sigma = noise_level(x).clamp_min(1e-12 * x.std(0, correction=0).clamp_min(1e-300))
+    allowed = 1.1 + 2.5 * math.sqrt(2 / len(x))  # residuals and the noise level are estimates themselves
     window = best = degree + 3 - degree % 2
     while window <= max(len(x) // 4, best):
         smooth = local_values(x, time, window, degree)
         spare = 1 - (degree + 1) / window
-        if bool(((smooth - x).square().mean(0) > 1.1 * spare * sigma**2).any()):
-            break
-        best, window = window, window + max(2, 2 * (window // 8))
+        if bool(((smooth - x).square().mean(0) <= allowed * spare * sigma**2).all()):
+            best = window
+        window += max(2, 2 * (window // 8))
     return best
 
 

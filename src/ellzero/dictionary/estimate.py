@@ -17,6 +17,9 @@ ROUNDS = 60
 LOOSE = 1.3
 """Mean square of the standardised residuals above which the equations do not explain the data yet."""
 
+RESTS = 6
+"""How often the noise may be estimated anew."""
+
 TIGHTEN, EXACT = 0.3, 1e-3
 """The allowance for errors of the model shrinks by this factor, and is dropped below this share of the noise."""
 
@@ -108,7 +111,7 @@ def estimate(
         if ladder.adjust(misfit) or moved:
             continue
         left = _left_over(measured, states, floor, len(support))
-        if rests == 3 or not bool(((left / noise).log().abs() > 0.01).any()) or ladder.share > 0:
+        if rests == RESTS or not bool(((left / noise).log().abs() > 0.01).any()) or ladder.share > 0:
             return found
         noise, rests = left, rests + 1
     return found

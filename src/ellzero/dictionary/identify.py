@@ -12,7 +12,7 @@ from ellzero.dictionary.coupled import Limit, search_support
 from ellzero.dictionary.dictionary import Dictionary
 from ellzero.dictionary.differences import METHODS, best_window, differentiate, local_values
 from ellzero.dictionary.estimate import Estimate, estimate, price
-from ellzero.dictionary.flow import substeps_for
+from ellzero.dictionary.flow import rates, substeps_for
 from ellzero.dictionary.likelihood import Evidence, Measured
 from ellzero.dictionary.noise_level import noise_level
 from ellzero.dictionary.regress import Rows, strong_evidence, weak_evidence
@@ -86,11 +86,13 @@ def identify(runs: Sequence[Trajectory], dictionary: Dictionary, settings: Setti
         dictionary.evaluate(run.inputs)
     spread = torch.cat([run.states for run in runs]).std(0, correction=0)
     floor = (settings.resolution * spread).clamp_min(1e-300)
-    noise = _pooled_noise(runs).maximum(floor)
+    noise = spread if settings.is_map else _pooled_noise(runs).maximum(floor)
     if settings.differentiation == "weak" and not settings.is_map and runs[0].rates is None:
         regression, coefficients, rows = _from_windows(runs, dictionary, noise, settings)
     else:
         regression, coefficients, rows = _from_samples(runs, dictionary, settings)
+        if settings.is_map:
+            noise = _left_over(runs, dictionary, coefficients).maximum(floor)
     fit = Fit(coefficients, regression, regression, noise, None, rows)
     if settings.refine and runs[0].rates is None:
         return _refined(fit, runs, dictionary, floor, settings)
@@ -101,6 +103,12 @@ def _pooled_noise(runs: Sequence[Trajectory]) -> Tensor:
     squares = torch.stack([noise_level(run.states).square() for run in runs])
     weights = torch.tensor([float(len(run.time)) for run in runs], dtype=squares.dtype)
     return (weights @ squares / weights.sum()).sqrt()
+
+
+def _left_over(runs: Sequence[Trajectory], dictionary: Dictionary, coefficients: Tensor) -> Tensor:
+    """Noise of a map, whose samples need not be smooth: what the regression leaves of the next states."""
+    rests = [run.states[1:] - rates(dictionary, coefficients, run.inputs[:-1]) for run in runs if run.rates is None]
+    return torch.cat(rests).square().mean(0).sqrt() if rests else torch.zeros(len(coefficients), dtype=torch.float64)
 
 
 def _chosen(evidence: Evidence, num_rows: int, start: Tensor, settings: Settings, states: int) -> Tensor:
@@ -134,7 +142,9 @@ def _windows(pieces: Sequence[Trajectory], dictionary: Dictionary, noise: Tensor
     radius = min(choose_radius(piece, noise) for piece in pieces)
     forms = [weak_form(piece, dictionary, radius) for piece in pieces]
     if sum(len(form.targets) for form in forms) < 2 * len(dictionary):
-        forms = [weak_form(piece, dictionary, radius, stride=1) for piece in pieces]
+        places = sum(len(piece.time) - 2 * radius for piece in pieces)
+        stride = max(1, places // (2 * len(dictionary)))
+        forms = [weak_form(piece, dictionary, radius, stride=stride) for piece in pieces]
     _check_rows(sum(len(form.targets) for form in forms), len(dictionary), "windows")
     return forms
 

@@ -15,7 +15,7 @@ from ellzero.errors import MissingExtraError, NonFiniteError
 Rates = Callable[[float, Tensor], Tensor]
 """Time and states, shape `(..., states)`, to time derivatives of the same shape."""
 
-MAX_STEPS = 1_000_000
+MAX_STEPS, STALLED = 1_000_000, 2_000
 
 
 def integrate(rates: Rates, start: Tensor, times: Tensor, *, method: str = "LSODA", **options: Any) -> Tensor:
@@ -47,7 +47,10 @@ def integrate(rates: Rates, start: Tensor, times: Tensor, *, method: str = "LSOD
             f"simulating with {method} needs SciPy; pip install \"ellzero[equations]\", or use integrator='dopri5'"
         ) from error
 
+    progress = _Progress(float(times[0]))
+
     def numbers(time: float, state: Any) -> Any:
+        progress.note(time)
         return rates(time, torch.from_numpy(np.asarray(state, dtype=np.float64))).numpy()
 
     span = (float(times[0]), float(times[-1]))
@@ -94,10 +97,11 @@ def integrate_many(rates: Rates, start: Tensor, times: Tensor, *, rtol: float = 
             taken += 1
             if taken > MAX_STEPS or length < 1e-13 * max(abs(time), abs(goal)) or not bool(torch.isfinite(state).all()):
                 raise _diverged(time)
-            if ratio <= 1:
+            accepted = ratio <= 1  # not so for NaN
+            if accepted:
                 time, state, slope = time + length, end, last
             factor = 0.2 if not ratio < 1e30 else min(5.0, max(0.2, 0.9 * max(ratio, 1e-10) ** -0.2))
-            step = length * factor if ratio > 1 or length == step else max(step, length * factor)
+            step = length * factor if not accepted or length == step else max(step, length * factor)
         found.append(state)
     return torch.stack(found, 1)
 
@@ -126,6 +130,20 @@ def iterate(rates: Rates, start: Tensor, steps: int) -> Tensor:
         if not bool(torch.isfinite(found[-1]).all()):
             raise _diverged(float(step))
     return torch.stack(found, -2)
+
+
+class _Progress:
+    """Notices when an integrator no longer gets ahead, as it happens before a singularity."""
+
+    def __init__(self, time: float) -> None:
+        self.time, self.calls = time, 0
+
+    def note(self, time: float) -> None:
+        self.calls += 1
+        if abs(time - self.time) > 1e-10 * max(1.0, abs(time)):
+            self.time, self.calls = time, 0
+        if self.calls > STALLED:
+            raise _diverged(time)
 
 
 def _try(rates: Rates, time: float, state: Tensor, slope: Tensor, length: float) -> tuple[Tensor, Tensor, Tensor]:

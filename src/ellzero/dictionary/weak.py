@@ -34,14 +34,16 @@ class WeakForm:
     Attributes:
         features: averaged terms, shape `(windows, terms)`.
         targets: averaged time derivatives, shape `(windows, states)`.
-        value: quadrature with the test functions, shape `(windows, samples)`.
-        slope: quadrature with minus their derivatives, shape `(windows, samples)`.
+        value: quadrature with the test functions, sample by sample of each window, shape `(windows, width)`.
+        slope: quadrature with minus their derivatives, of the same shape.
+        stride: samples from one window to the next.
     """
 
     features: Tensor
     targets: Tensor
     value: Tensor
     slope: Tensor
+    stride: int
 
     def covariance(self, jacobian: Tensor, noise: Tensor) -> Tensor:
         r"""Covariance of the residuals of each equation: windows overlap, and noise enters the terms as well.
@@ -60,14 +62,19 @@ class WeakForm:
         Source:
             Bortz, Messenger & Dukic (2023), WENDy, https://doi.org/10.1007/s11538-023-01208-6
         """
-        states = len(noise)
-        found = []
-        for equation in range(states):
-            rows = -self.value[:, :, None] * jacobian[:, equation]
+        windows, width = self.value.shape
+        index = torch.arange(windows)[:, None] * self.stride + torch.arange(width)
+        found = torch.zeros(len(noise), windows, windows, dtype=noise.dtype)
+        for equation in range(len(noise)):
+            rows = -self.value[:, :, None] * jacobian[index, equation]
             rows[:, :, equation] += self.slope
-            flat = (rows * noise).flatten(1)
-            found.append(flat @ flat.T)
-        return torch.stack(found)
+            rows = rows * noise
+            for apart in range(min(windows, -(-width // self.stride))):  # windows farther apart share no sample
+                shift = apart * self.stride
+                shared = (rows[: windows - apart, shift:] * rows[apart:, : width - shift]).sum((1, 2))
+                found[equation].diagonal(apart).copy_(shared)
+                found[equation].diagonal(-apart).copy_(shared)
+        return found
 
 
 def bump(position: Tensor, power: int) -> tuple[Tensor, Tensor]:
@@ -157,8 +164,8 @@ def weak_form(run: Trajectory, library: Library, radius: int, *, stride: int | N
     samples = len(run.time)
     if 2 * radius + 1 > samples:
         raise ValueError(f"a window of {2 * radius + 1} samples does not fit into a trajectory of {samples} samples")
-    first = torch.arange(0, samples - 2 * radius, stride or max(1, radius // 4))
-    value, slope = torch.zeros(2, len(first), samples, dtype=run.time.dtype)
+    stride = stride or max(1, radius // 4)
+    first = torch.arange(0, samples - 2 * radius, stride)
     weights = torch.zeros_like(run.time)
     weights[:-1] += run.lengths / 2
     weights[1:] += run.lengths / 2
@@ -166,6 +173,8 @@ def weak_form(run: Trajectory, library: Library, radius: int, *, stride: int | N
     begin, end = run.time[first, None], run.time[first + 2 * radius, None]
     half = (end - begin) / 2
     height, change = bump((run.time[index] - (begin + end) / 2) / half, power_for(radius))
-    value.scatter_(1, index, height * weights[index] / half)
-    slope.scatter_(1, index, -change * weights[index] / half**2)
-    return WeakForm(value @ library(run.inputs), slope @ run.states, value, slope)
+    value, slope = height * weights[index] / half, -change * weights[index] / half**2
+    dense = torch.zeros(2, len(first), samples, dtype=run.time.dtype)
+    dense[0].scatter_(1, index, value)
+    dense[1].scatter_(1, index, slope)
+    return WeakForm(dense[0] @ library(run.inputs), dense[1] @ run.states, value, slope, stride)
