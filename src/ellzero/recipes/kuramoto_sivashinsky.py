@@ -1,6 +1,9 @@
 """The equation of Kuramoto and Sivashinsky from one noisy movie of its chaos.
 
 Source: Sivashinsky (1977), https://doi.org/10.1016/0094-5765(77)90096-0
+
+Expected with the defaults, over seeds 0 to 4: the three true terms and no other, relative error of the coefficients
+0.006 to 0.028 %. It took 3 seconds on one CPU thread.
 """
 
 __all__ = ["FIELD", "KuramotoSivashinskySettings", "run"]
