@@ -12,12 +12,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from pipe_table import markdown
+from tables_of_equations import SOURCES_OF_EQUATIONS, TABLES_OF_EQUATIONS
+
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
-PAGES = (ROOT / "README.md", ROOT / "docs" / "benchmarks.md", ROOT / "docs" / "regression.md")
+PAGES = tuple(ROOT / name for name in ("README.md", "docs/benchmarks.md", "docs/regression.md", "docs/tutorial.md"))
 TOOLS = {"ellzero": "ellzero", "torch_pruning": "torch-pruning"}
-NOTHING = {"error": 1.0, "exact": False}
-"""What a method that failed on a system amounts to: no equations."""
 NAMES = {"mnist-lenet5": "LeNet-5-Caffe", "mnist-mlp": "MLP 784-300-100"}
 
 
@@ -32,16 +33,9 @@ def main() -> None:
         "zoo": zoo,
         "zoo_sums": zoo_sums,
         "trace_time": trace_time,
-        "regression": regression,
-        "regression_truth": regression_truth,
-        "regression_exploration": regression_exploration,
-        "bootstrap": bootstrap,
-        "calibration": calibration,
-        "lorenz": lorenz,
-        "chaos": chaos,
+        **TABLES_OF_EQUATIONS,
     }
-    sources = {"reach": "mnist", "zoo_sums": "zoo", "regression_truth": "regression",
-               "regression_exploration": "regression", "calibration": "bootstrap"}  # fmt: skip
+    sources = {"reach": "mnist", "zoo_sums": "zoo", **SOURCES_OF_EQUATIONS}
     for page in PAGES:
         text = page.read_text()
         for name, table in tables.items():
@@ -170,87 +164,6 @@ def trace_time(found: dict[str, Any]) -> str:
     return markdown(head, rows)
 
 
-def regression(found: dict[str, Any]) -> str:
-    """Exact supports and times, method by method."""
-    rows = [
-        [design, name, f"{method['exact']:.0%}", interval(method["ms"], " ms"), interval(method["times_abess"], "x", 2)]
-        for design, result in found["designs"].items()
-        for name, method in result["methods"].items()
-    ]
-    return markdown(["design", "method", "exact support", "time", "of abess's time"], rows)
-
-
-def regression_truth(found: dict[str, Any]) -> str:
-    """What the smallest residual says about the true support."""
-    head = ["design", "truth is beaten: no least squares can be right", "truth is found, nothing beats it",
-            "neither", "smallest residual over that of the truth"]  # fmt: skip
-    rows = [
-        [design, *(str(result["truth"][key]) for key in ("beaten", "found", "open")),
-         interval(result["residual_over_truth"], "", 4)]
-        for design, result in found["designs"].items()
-    ]  # fmt: skip
-    return markdown(head, rows)
-
-
-def regression_exploration(found: dict[str, Any]) -> str:
-    """Ways of exploring against each other."""
-    rows = [
-        [problem, name, f"{way['reached']} of {found['setting']['seeds']}", interval(way["ms"], " ms")]
-        for problem, ways in found["exploration"].items()
-        for name, way in ways.items()
-    ]
-    return markdown(["data", "search", "smallest residual reached", "time"], rows)
-
-
-def bootstrap(found: dict[str, Any]) -> str:
-    """Times and chances of ensembles."""
-    rows = [
-        [name, interval(one["ms"], " ms"), f"{one['least_true']:.2f}", f"{one['most_false']:.2f}"]
-        for name, one in found["ensembles"].items()
-    ]
-    return markdown(["ensemble", "time", "least true", "most false"], rows)
-
-
-def calibration(found: dict[str, Any]) -> str:
-    """Calibration errors and Brier scores."""
-    rows = [
-        [name, f"{one['error']:.3f}", f"{one['brier']:.3f}"] for name, one in found["setting"]["calibration"].items()
-    ]
-    return markdown(["probabilities", "calibration error", "Brier score"], rows)
-
-
-def interval(quartiles: list[float], unit: str, digits: int = 1) -> str:
-    """Median, and the quartiles around it."""
-    low, median, high = (f"{value:.{digits}f}" for value in quartiles)
-    return f"{median}{unit} ({low} to {high})"
-
-
-def lorenz(found: dict[str, Any]) -> str:
-    """Exact systems by degree, noise and method."""
-    methods = list(found["rows"][0]["found"])
-    rows = []
-    for row in found["rows"]:
-        cells = [f"{one['exact'] / row['seeds']:.0%} ({one['error']:.0e})" for one in map(row["found"].get, methods)]
-        rows.append([str(row["degree"]), f"{row['noise']:.0%}", *cells])
-    return markdown(["degree", "noise", *methods], rows)
-
-
-def chaos(found: dict[str, Any]) -> str:
-    """Median error of the coefficients, and exact systems, by noise and method."""
-    systems = found["systems"].values()
-    levels = next(iter(systems)).keys()
-    methods = list(next(iter(systems))["1.0"])
-    rows = []
-    for method in methods:
-        cells = []
-        for level in levels:
-            results = [one[level].get(method, NOTHING) for one in systems]
-            exact = sum(result["exact"] for result in results)
-            cells.append(f"{statistics.median(result['error'] for result in results):.1e} ({exact} exact)")
-        rows.append([method, *cells, str(len(results))])
-    return markdown(["method", *(f"noise {level} %" for level in levels), "systems"], rows)
-
-
 def effort(one: dict[str, Any]) -> list[str]:
     """Time and memory of one tool on one network, if it came to an end."""
     return [f"{one['seconds']:.2f} s", f"{one['memory_mb']:.0f} MB"] if "seconds" in one else ["", ""]
@@ -284,12 +197,6 @@ def percent(values: list[float]) -> str:
     """Mean and standard deviation over seeds, in percent."""
     mean = f"{statistics.mean(values):.2%}"
     return mean if len(values) < 2 else f"{mean[:-1]} ± {statistics.stdev(values) * 100:.2f} %"
-
-
-def markdown(head: list[str], rows: list[list[str]]) -> str:
-    """A table."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 if __name__ == "__main__":

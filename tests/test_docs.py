@@ -16,6 +16,7 @@ PAGES = (
     "docs/transformers.md",
     "docs/equations.md",
     "docs/regression.md",
+    "docs/tutorial.md",
     "docs/large.md",
     "docs/extending.md",
     "docs/dynamics.md",

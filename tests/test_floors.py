@@ -30,7 +30,7 @@ FLOORS = {
 }
 OPTIONAL = {
     "matplotlib", "rich", "yaml", "pooch", "sklearn", "onnx", "onnxscript", "onnxruntime", "transformers",
-    "sympy", "scipy",
+    "sympy", "scipy", "gymnasium",
 }  # fmt: skip
 MAX_LINES = 400
 

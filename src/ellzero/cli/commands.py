@@ -5,6 +5,7 @@ __all__ = ["main"]
 import argparse
 import logging
 import sys
+import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -15,14 +16,17 @@ from ellzero.cli.exits import Exit, UsageError, exit_of, line_of
 from ellzero.cli.options import given_settings, read_config
 from ellzero.cli.parser import parse
 from ellzero.conformance import check_model
+from ellzero.errors import ConformanceError
 from ellzero.graph import Plan
 from ellzero.recipes.classify import Task, Trained, train_task
 from ellzero.recipes.functions import build_with_example
+from ellzero.recipes.law_output import deliver
+from ellzero.recipes.law_table import LAWS
 from ellzero.recipes.output import ARTIFACT, check_extras, claimed, cut, lay_out
 from ellzero.recipes.plan_file import read_plan
 from ellzero.recipes.table import PRUNE, RECIPES, Recipe
 from ellzero.recipes.training_file import FILE, SavedTraining, load_training
-from ellzero.recipes.typed import settings_from
+from ellzero.recipes.typed import accepted, settings_from
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -126,6 +130,30 @@ def _check(arguments: argparse.Namespace) -> int:
     return Exit.DONE
 
 
+def _fit(arguments: argparse.Namespace) -> int:
+    """Equations go out first, then what was verified about them; a failed certificate is the error."""
+    law = LAWS[arguments.recipe]
+    given = given_settings(arguments, law.settings, read_config(arguments.config))
+    for other in LAWS.values():  # an option of another recipe is refused by name
+        foreign = [name for name in accepted(other.settings) if name not in accepted(law.settings)]
+        given |= {name: getattr(arguments, name) for name in foreign if getattr(arguments, name) is not None}
+    try:
+        settings = settings_from(law.settings, given)
+    except TypeError as error:
+        raise UsageError(str(error)) from error
+    folder = arguments.out or Path("runs") / law.name
+    check_extras()
+    start = time.perf_counter()
+    with claimed(folder, overwrite=arguments.overwrite):
+        found = law.run(settings)
+        print(f"{found.certificate}\n\n{found.summary}\n", flush=True)
+        for path in deliver(found, law.name, settings, folder, seconds=time.perf_counter() - start):
+            print(f"wrote {path}")
+    if not found.certificate.passed:
+        raise ConformanceError(f"the equations do not pass every check; see {folder}")
+    return Exit.DONE
+
+
 def _announce(recipe: Recipe, task: Task) -> None:
     """What will be trained, so that a wrong budget is seen before the time is spent."""
     costs, channels = task.sizer.costs, task.gated.channels
@@ -153,5 +181,5 @@ def _say(message: str, code: Exit) -> int:
 
 
 _COMMANDS: Mapping[str, Callable[[argparse.Namespace], int]] = MappingProxyType(
-    {"train": _train, "prune": _train, "cut": _cut, "check": _check}
+    {"train": _train, "prune": _train, "cut": _cut, "check": _check, "fit": _fit}
 )

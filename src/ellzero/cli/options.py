@@ -13,22 +13,25 @@ from typing import Any
 from ellzero.cli.exits import UsageError
 from ellzero.errors import MissingExtraError, nearest
 from ellzero.graph import KINDS
-from ellzero.recipes.settings import Settings
+from ellzero.recipes.settings import Checked
 from ellzero.recipes.typed import accepted, type_of
 
 _METAVARS = {int: "N", float: "X", str: "FOLDER", tuple: "NAME", Mapping: "KIND=SHARE"}
 
 
-def add_settings(parser: argparse.ArgumentParser, kind: type[Settings], *, defaults: bool) -> None:
+def add_settings(
+    parser: argparse.ArgumentParser, kind: type[Checked], *, defaults: bool, leave_out: Sequence[str] = ()
+) -> None:
     """Add one option for every setting; what is not given stays None.
 
     Args:
         parser: where to.
         kind: class of the settings; the line under each field is the help text.
         defaults: whether to show the defaults of this class.
+        leave_out: settings that have their options already.
     """
     texts, blank = _docs(kind), kind()
-    for name in accepted(kind):
+    for name in (one for one in accepted(kind) if one not in leave_out):
         wanted, default, text = type_of(kind, name), getattr(blank, name), texts.get(name, "")
         option = f"--{name.replace('_', '-')}"
         metavar = "MODULE:FUNCTION" if "module:function" in text else _METAVARS.get(wanted)
@@ -44,7 +47,7 @@ def add_settings(parser: argparse.ArgumentParser, kind: type[Settings], *, defau
             parser.add_argument(option, type=wanted, metavar=metavar, help=text)
 
 
-def given_settings(arguments: argparse.Namespace, kind: type[Settings], config: Mapping[str, Any]) -> dict[str, Any]:
+def given_settings(arguments: argparse.Namespace, kind: type[Checked], config: Mapping[str, Any]) -> dict[str, Any]:
     """Settings as plain data: those of the YAML file, overruled by those of the command line.
 
     A penalty on the command line takes the place of a budget in the file, and the other way round.
@@ -116,7 +119,7 @@ def read_config(path: Path | None) -> dict[str, Any]:
     return content
 
 
-def _docs(kind: type[Settings]) -> dict[str, str]:
+def _docs(kind: type[Checked]) -> dict[str, str]:
     """The line under each field of a dataclass and its parents, as argparse wants it."""
     found: dict[str, str] = {}
     for one in reversed(kind.__mro__[:-1]):

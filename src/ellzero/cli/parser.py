@@ -12,9 +12,12 @@ from typing import NoReturn
 from ellzero.cli.exits import UsageError
 from ellzero.cli.options import add_settings
 from ellzero.errors import nearest
+from ellzero.recipes.law import LawSettings
+from ellzero.recipes.law_table import LAWS
 from ellzero.recipes.own import PruneSettings
 from ellzero.recipes.settings import Settings
 from ellzero.recipes.table import RECIPES
+from ellzero.recipes.typed import accepted
 
 _CODES = """exit codes:
   0    delivered
@@ -32,7 +35,8 @@ _EXAMPLES = """examples:
   ellzero train mnist-lenet5 --data data/mnist --budget params=0.1 --out runs/lenet5
   ellzero prune --model mine:build --data mine:loaders --budget macs=0.5
   ellzero train digits --plan-only --out runs/digits && ellzero cut runs/digits
-  ellzero check mine:build"""
+  ellzero check mine:build
+  ellzero fit lorenz --noise 0.05"""
 
 _WRITES = """what is written to --out:
   artifact/             the pruned network, for ellzero.artifacts.load
@@ -74,6 +78,18 @@ example:
   ellzero cut runs/digits                                cut, measure, report"""
 
 
+_FIT = """examples:
+  ellzero fit lorenz
+  ellzero fit van-der-pol --noise 0.05 --terms 0 --out runs/noisy
+  ellzero fit pendulum-transition --data data --terms 12"""
+
+_FIT_WRITES = """what is written to --out:
+  equations.json        the equations as data, for ellzero.dictionary.Equations.load
+  equations.md          the same as text, LaTeX, Python and C, with the certificate
+  report.json           settings, versions, equations, checks, figures; times under "timing"
+  *.svg                 support, coefficients and error by number of terms, inclusion, motion"""
+
+
 _CHECK = """The network is traced, gated, cut to random plans, trained for a step, saved and loaded, exported and
 compiled. A table shows its channels, with the reason where they are kept, and what each check found.
 
@@ -96,7 +112,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     """Read a command line.
 
     Returns:
-        `command` (`"train"`, `"prune"`, `"cut"` or `"check"`) and its options; options that were not given are None.
+        `command` (`"train"`, `"prune"`, `"cut"`, `"check"` or `"fit"`) and its options; those not given are None.
 
     Raises:
         UsageError: if it is wrong; the nearest name is offered.
@@ -123,12 +139,15 @@ def _refuse(word: str, parser: argparse.ArgumentParser) -> NoReturn:
 
 
 def _grammar() -> tuple[_Parser, dict[str, _Parser]]:
-    parser = _Parser("ellzero", description="Train networks to a budget and cut them to what stays open.")
+    parser = _Parser(
+        "ellzero", description="Train networks to a budget and cut them to what stays open; fit sparse equations."
+    )
     _lay_out(parser, _EXAMPLES, _CODES)
     parser.add_argument("--version", action="version", version=f"ellzero {version('ellzero')}")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     commands = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND", parser_class=_Parser)
     made = {"train": _train(commands), "prune": _prune(commands), "cut": _cut(commands), "check": _check(commands)}
+    made["fit"] = _fit(commands)
     for one in made.values():
         one.add_argument(
             "--debug", action="store_true", default=argparse.SUPPRESS, help="show the traceback of an error"
@@ -190,16 +209,48 @@ def _check(commands: "argparse._SubParsersAction[_Parser]") -> _Parser:
     return parser
 
 
-def _add_output(parser: argparse.ArgumentParser, default: str) -> None:
+def _fit(commands: "argparse._SubParsersAction[_Parser]") -> _Parser:
+    laws = "recipes:\n" + "\n".join(
+        f"  {law.name:<21}{law.summary}; {law.settings().terms or 'as many as needed'} terms" for law in LAWS.values()
+    )
+    parser = commands.add_parser(
+        "fit",
+        help="find the equations of one of the recipes",
+        description="Find sparse equations in the data of one of the recipes, verify them, and draw them.",
+    )
+    _lay_out(parser, laws, _FIT, _FIT_WRITES, _CODES)
+    parser.add_argument("recipe", type=_law, metavar="RECIPE", help=" | ".join(LAWS))
+    _add_laws(parser)
+    _add_output(parser, "runs/RECIPE", can_plan=False)
+    return parser
+
+
+def _add_laws(parser: argparse.ArgumentParser) -> None:
+    """The settings of all of them together; each refuses what it does not have."""
+    known = accepted(LawSettings)
+    add_settings(parser, LawSettings, defaults=False)
+    for law in LAWS.values():
+        add_settings(parser, law.settings, defaults=False, leave_out=known)
+        known += tuple(name for name in accepted(law.settings) if name not in known)
+
+
+def _add_output(parser: argparse.ArgumentParser, default: str, *, can_plan: bool = True) -> None:
     parser.add_argument("--config", type=Path, metavar="FILE", help="YAML file of settings, 'name: value' per line")
     parser.add_argument("--out", type=Path, metavar="FOLDER", help=f"where to write (default: {default})")
     parser.add_argument("--overwrite", action="store_true", help="replace earlier results in --out")
-    parser.add_argument("--plan-only", action="store_true", help="train and show the plan, cut nothing")
+    if can_plan:
+        parser.add_argument("--plan-only", action="store_true", help="train and show the plan, cut nothing")
 
 
 def _recipe(name: str) -> str:
     if name not in RECIPES:
         raise argparse.ArgumentTypeError(f"unknown recipe {name!r}{nearest(name, RECIPES)}")
+    return name
+
+
+def _law(name: str) -> str:
+    if name not in LAWS:
+        raise argparse.ArgumentTypeError(f"unknown recipe {name!r}{nearest(name, LAWS)}")
     return name
 
 

@@ -71,10 +71,12 @@ def search_support(
         tensor([0])
     """
     search = _Search(evidence, start.tolist(), penalty, num_equations, limit or Limit())
-    for _ in range(ROUNDS):
-        if not (search.drop() or search.add() or search.swap()):
-            break
-    return torch.tensor(sorted(search.support), dtype=torch.long, device=evidence.score.device)
+    found = search.settle()
+    if search.limit.is_given:  # terms that only help together are found without the limit, and then thinned out
+        free = _Search(evidence, list(found), penalty, num_equations, Limit()).settle()
+        thinned = _Search(evidence, free, penalty, num_equations, search.limit).settle()
+        found = max(found, thinned, key=search.gain)
+    return torch.tensor(sorted(found), dtype=torch.long, device=evidence.score.device)
 
 
 class _Search:
@@ -88,6 +90,13 @@ class _Search:
         self.target = evidence.target * scale
         self.support, self.penalty, self.limit = support, penalty, limit
         self.num_equations, self.num_terms = num_equations, len(scale) // num_equations
+
+    def settle(self) -> list[int]:
+        """Change the support until no single change helps."""
+        for _ in range(ROUNDS):
+            if not (self.drop() or self.add() or self.swap()):
+                break
+        return list(self.support)
 
     def drop(self) -> bool:
         """Give up the term that explains least, if it must go or does not earn its price."""
@@ -115,14 +124,14 @@ class _Search:
 
     def swap(self) -> bool:
         """Replace one term by another, if a pair is found that explains more."""
-        now = self._gain(self.support)
+        now = self.gain(self.support)
         best, change = now + 1e-3 + 1e-10 * abs(now), None
         for position in range(len(self.support)):
             rest = self.support[:position] + self.support[position + 1 :]
             gains = self._open(self._gains(rest), self._counts(rest))
             gains[self.support[position]] = 0
             newcomer = int(gains.argmax())
-            if best < (reached := self._gain(rest) + float(gains[newcomer])) < math.inf:
+            if best < (reached := self.gain(rest) + float(gains[newcomer])) < math.inf:
                 best, change = reached, (position, newcomer)
         if change is not None:
             self.support[change[0]] = change[1]
@@ -148,7 +157,7 @@ class _Search:
             matrix + JITTER * torch.eye(len(support), dtype=matrix.dtype, device=matrix.device)
         )
 
-    def _gain(self, support: list[int]) -> float:
+    def gain(self, support: list[int]) -> float:
         """Chi-square explained by a support."""
         if not support:
             return 0.0

@@ -1,6 +1,6 @@
 """The folder that a training leaves behind: the plan first, and after the cut the network, its report and pictures."""
 
-__all__ = ["ARTIFACT", "Delivery", "check_extras", "claimed", "cut", "lay_out"]
+__all__ = ["ARTIFACT", "Delivery", "check_extras", "claimed", "cut", "lay_out", "write_json"]
 
 import importlib
 import json
@@ -127,7 +127,7 @@ def cut(saved: SavedTraining, plan: Plan, folder: Path) -> Delivery:
     with TemporaryDirectory(dir=folder, prefix=".cut.") as temporary:
         part = Path(temporary)
         save(small, part / ARTIFACT)
-        _write_json(part / REPORT, _facts(saved, result))
+        write_json(part / REPORT, _facts(saved, result))
         if trained.history.epochs:
             curves(trained.history, part / PICTURES[0])
         architecture(small, part / PICTURES[1], image=_image(saved))
@@ -200,7 +200,8 @@ def _without_times(epoch: Epoch) -> dict[str, Any]:
     return {name: value for name, value in asdict(epoch).items() if not name.startswith("seconds")}
 
 
-def _write_json(path: Path, content: dict[str, Any]) -> None:
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write plain data as JSON, whole or not at all; numbers that are not finite become null."""
     write_whole(path, (json.dumps(_finite(content), indent=1, allow_nan=False) + "\n").encode())
 
 

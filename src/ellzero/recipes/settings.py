@@ -1,6 +1,6 @@
 """What every recipe can be told, and how a budget or a penalty is made of it."""
 
-__all__ = ["Settings"]
+__all__ = ["Checked", "Settings"]
 
 import math
 from collections.abc import Mapping
@@ -18,11 +18,23 @@ from ellzero.graph import KINDS
 
 
 @dataclass(frozen=True)
-class Settings:
-    """Settings of a classification recipe; every recipe has defaults of its own."""
+class Checked:
+    """Settings of any recipe: plain data that can be checked before anything is computed."""
 
     unused: ClassVar[frozenset[str]] = frozenset()
     """Fields that mean nothing to this recipe and that it refuses to be given."""
+
+    def check(self) -> None:
+        """Refuse what is wrong.
+
+        Raises:
+            ValueError: if a value is out of range.
+        """
+
+
+@dataclass(frozen=True)
+class Settings(Checked):
+    """Settings of a classification recipe; every recipe has defaults of its own."""
 
     budget: Mapping[str, Amounts] = field(default_factory=dict)
     """Share that may stay at most; kinds are params, macs and units."""

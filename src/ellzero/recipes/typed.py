@@ -8,17 +8,17 @@ from types import NoneType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from ellzero.errors import nearest
-from ellzero.recipes.settings import Settings
+from ellzero.recipes.settings import Checked
 
-_Settings = TypeVar("_Settings", bound=Settings)
+_Settings = TypeVar("_Settings", bound=Checked)
 
 
-def accepted(kind: type[Settings]) -> tuple[str, ...]:
+def accepted(kind: type[Checked]) -> tuple[str, ...]:
     """Names of the settings that a recipe can be given, in order."""
     return tuple(field.name for field in fields(kind) if field.name not in kind.unused)
 
 
-def type_of(kind: type[Settings], name: str) -> Any:
+def type_of(kind: type[Checked], name: str) -> Any:
     """What a setting is made of: `int`, `float`, `bool`, `str`, `tuple` or `Mapping`; `str | None` counts as `str`."""
     hint = get_type_hints(kind)[name]
     present = [part for part in get_args(hint) if part is not NoneType]
@@ -44,6 +44,7 @@ def settings_from(kind: type[_Settings], plain: Mapping[str, object]) -> _Settin
         TypeError: if a value is of the wrong type.
 
     Example:
+        >>> from ellzero.recipes.settings import Settings
         >>> settings_from(Settings, {"budget": {"params": 0.1}, "epochs": 3}).epochs
         3
         >>> settings_from(Settings, {"epoch": 3})
@@ -65,7 +66,7 @@ def settings_from(kind: type[_Settings], plain: Mapping[str, object]) -> _Settin
     return settings
 
 
-def settings_to_dict(settings: Settings) -> dict[str, Any]:
+def settings_to_dict(settings: Checked) -> dict[str, Any]:
     """Plain data that `settings_from` reads back."""
     plain = {name: value for name, value in asdict(settings).items() if name not in settings.unused}
     return {name: list(value) if isinstance(value, tuple) else value for name, value in plain.items()}
