@@ -57,7 +57,7 @@ def test_ctrl_c_before_training_leaves_nothing(tmp_path, monkeypatch, capsys):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("moment", ["save", "curves", "architecture", "_write_json"])
+@pytest.mark.parametrize("moment", ["save", "curves", "architecture", "write_json"])
 def test_ctrl_c_while_writing_leaves_the_training_and_nothing_half_written(moment, short, tmp_path, capsys, files):
     def interrupt(*args, **kwargs):
         raise KeyboardInterrupt
