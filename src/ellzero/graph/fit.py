@@ -8,10 +8,12 @@ from typing import get_args
 
 import numpy as np
 from torch import Tensor, nn
+from torch.fx import GraphModule
 
 from ellzero.errors import TraceError, nearest
 from ellzero.graph.channels import Attribute, Channels, Group, Member, Role
 from ellzero.graph.confirm import confirm
+from ellzero.graph.exported import exported_graph
 from ellzero.graph.layout import Layout
 from ellzero.graph.modules import Convolution
 from ellzero.graph.rehearse import rehearse
@@ -28,6 +30,7 @@ def prove(
     candidates: Mapping[str, tuple[Attribute, ...]] = MappingProxyType({}),
     *,
     times: int = 1,
+    graph: GraphModule | None = None,
 ) -> Channels:
     """Keep every group that cannot be cut without an error or a change of what the network computes.
 
@@ -37,8 +40,10 @@ def prove(
         channels: what was traced, or written by hand.
         candidates: for each group attributes that may have to follow its width.
         times: how often the values are compared.
+        graph: the exported network, if the channels are those of one and it is there already.
     """
-    return rehearse(model, example, confirm(model, example, channels, candidates), times=times)
+    subject = (graph or exported_graph(model, example)) if channels.exported else model
+    return rehearse(model, example, confirm(subject, example, channels, candidates), times=times)
 
 
 def check_fit(model: nn.Module, example: Example, channels: Channels) -> None:

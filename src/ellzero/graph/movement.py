@@ -55,7 +55,7 @@ def moves(labels: Labels, call: Call) -> None:
         shape[dim] = len(vector)
         spread = torch.from_numpy(vector).view(shape).expand(source.shape)
         moved = call.op(spread, *call.args[1:], **call.kwargs)
-        is_parted = isinstance(moved, (list, tuple)) and _part(labels, moved, dim)
+        is_parted = _is_slice(labels, call) or (isinstance(moved, (list, tuple)) and _part(labels, moved, dim))
         for known, tensor in zip(results, moved if isinstance(moved, (list, tuple)) else [moved], strict=True):
             found = _varying(tensor)
             if found is None or not (is_parted or sorted(found[1]) == sorted(vector)):
@@ -66,6 +66,12 @@ def moves(labels: Labels, call: Call) -> None:
                 known[found[0]] = found[1]
     for out, vectors in zip(call.targets, results, strict=True):
         labels.put(out, vectors, origin=origin if vectors else None)
+
+
+def _is_slice(labels: Labels, call: Call) -> bool:
+    """Whether neighbouring channels are taken at places that will be corrected."""
+    step = call.args[4] if len(call.args) > 4 else call.kwargs.get("step", 1)
+    return labels.is_exported and short(call) in ("slice", "narrow") and step == 1
 
 
 def _expand(labels: Labels, call: Call) -> None:

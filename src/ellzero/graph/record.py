@@ -1,6 +1,6 @@
 """Run a network once on tensors without data and write down every operation."""
 
-__all__ = ["Call", "Recording", "Value", "record"]
+__all__ = ["Call", "Recorder", "Recording", "Value", "record"]
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -89,7 +89,7 @@ def record(model: nn.Module, example: Example) -> Recording:
 
 
 def _record(model: nn.Module, run: Run) -> Recording:
-    recorder = _Recorder()
+    recorder = Recorder()
     stored = {name: recorder.value(tensor) for name, tensor in _stored(model)}
     inputs: list[Value] = []
 
@@ -143,7 +143,9 @@ def _stored(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
     yield from model.named_buffers()
 
 
-class _Recorder(TorchDispatchMode):
+class Recorder(TorchDispatchMode):
+    """Within it every ATen operation is written down in `calls`, as one of the module on top of `stack`."""
+
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.calls: list[Call] = []
@@ -157,6 +159,7 @@ class _Recorder(TorchDispatchMode):
         return self.stack[-1] if self.stack else ""
 
     def value(self, tensor: Tensor) -> Value:
+        """The same for the same tensor."""
         if tensor not in self._numbers:
             self._numbers[tensor] = self._count
             self._count += 1
@@ -164,14 +167,15 @@ class _Recorder(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        before = self._as_values((args, kwargs))
+        before = self.as_values((args, kwargs))
         try:
             result = func(*args, **kwargs)
         except Exception:
             self.failed = f", at {func.overloadpacket}"
             raise
-        self.calls.append(Call(func, tuple(before[0]), before[1], self._as_values(result), self.module))
+        self.calls.append(Call(func, tuple(before[0]), before[1], self.as_values(result), self.module))
         return result
 
-    def _as_values(self, tree: Any) -> Any:
+    def as_values(self, tree: Any) -> Any:
+        """A nested structure with values in place of tensors."""
         return tree_map(lambda leaf: self.value(leaf) if isinstance(leaf, Tensor) else leaf, tree)

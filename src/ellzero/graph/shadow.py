@@ -1,8 +1,17 @@
 """Run a network on its example without its numbers: a shadow, which has shapes only."""
 
-__all__ = ["NEEDS_DATA", "Example", "Run", "arguments", "forward", "has_numbers", "on_shadow"]
+__all__ = [
+    "NEEDS_DATA",
+    "Example",
+    "Run",
+    "arguments",
+    "forward",
+    "has_numbers",
+    "on_shadow",
+    "quiet",
+    "without_fused_layers",
+]
 
-import copy
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -20,6 +29,7 @@ from torch._subclasses.fake_tensor import (
 from torch.utils._pytree import tree_leaves, tree_map
 
 from ellzero.errors import TraceError
+from ellzero.graph.copied import copied
 
 Example: TypeAlias = Any
 """What a network is called with: a tensor, a tuple of positional or a mapping of keyword arguments."""
@@ -89,7 +99,7 @@ def _shadow(model: nn.Module, mode: FakeTensorMode) -> nn.Module:
         if isinstance(tensor, Tensor) and tensor.is_meta:  # neither parameter nor buffer
             memo[id(tensor)] = _fake(tensor, mode)
     try:
-        return copy.deepcopy(model, memo).eval()
+        return copied(model, memo).eval()
     except Exception as error:
         raise TraceError(
             f"the network cannot be copied ({error}); keep locks, files and generators out of it"
@@ -136,7 +146,7 @@ def on_shadow(model: nn.Module, example: Example, action: Callable[[nn.Module, R
         with torch.no_grad(), torch.random.fork_rng(devices=[]):
             return forward(network, example)
 
-    with _without_fused_layers(), _quiet():
+    with without_fused_layers(), quiet():
         shadow = _shadow(model, mode)
         try:
             return action(shadow, run_without_data)
@@ -149,11 +159,11 @@ def on_shadow(model: nn.Module, example: Example, action: Callable[[nn.Module, R
                     f"the forward pass looks at numbers ({error}), which a network on the meta device does not have; "
                     "build it on the CPU"
                 ) from error
-            return action(copy.deepcopy(model).eval(), run_with_data)
+            return action(copied(model, {}).eval(), run_with_data)
 
 
 @contextmanager
-def _without_fused_layers() -> Iterator[None]:
+def without_fused_layers() -> Iterator[None]:
     """In evaluation mode a Transformer or recurrent layer may be one operation, which no rule looks into."""
     before = torch.backends.mha.get_fastpath_enabled(), torch._C._get_mkldnn_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
@@ -166,7 +176,7 @@ def _without_fused_layers() -> Iterator[None]:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Fake tensors log every operation that fails, but the caller learns it from an exception."""
     logger = logging.getLogger("torch._subclasses.fake_tensor")
     before = logger.level
