@@ -150,7 +150,7 @@ def prune(
     delivered = Plan.of(gated.layout, is_open)
     structure = Structure(gated.layout.channels, delivered, decision.num_shut, difference, decision.num_opened)
     attach_structure(small, structure)
-    Origin.of(bare, gated.log_odds, factors).attach(small)
+    Origin.of(bare, gated.log_odds, factors, gated.example).attach(small)
     return small
 
 
