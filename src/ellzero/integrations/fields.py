@@ -13,7 +13,6 @@ __all__ = [
 ]
 
 import copy
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -78,7 +77,7 @@ def guesses(config: Any, structure: Structure, *, layer: int | None = None) -> I
         layer: only the groups of this layer, if given.
     """
     widths = structure.plan.widths(structure.channels)
-    mine = [pair for name, pair in widths.items() if layer is None or f".{layer}." in re.sub(r"$", ".", name)]
+    mine = [pair for name, pair in widths.items() if layer is None or f".{layer}." in f"{name}."]
     ratios = sorted({(before, after) for before, after in mine if 0 < after < before})
     for field, value in _numbers(config):
         for before, after in ratios:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from ellzero.errors import SurgeryError
 from ellzero.graph import Example
@@ -29,7 +29,7 @@ class Built:
         self.why = ""
         try:
             with torch.device("meta"):
-                self.model = kind(type(config).from_dict(config.to_dict())).eval()
+                self.model = kind(read_again(config)).eval()
         except Exception as error:  # whatever a class raises when numbers do not fit together
             lines = [line.strip() for line in str(error).splitlines() if line.strip()]
             self.why = f"{type(error).__name__}: {' '.join(lines)}"
@@ -54,25 +54,14 @@ class Built:
         alike = sum(mine.get(key) == value for key, value in theirs.items())
         return right + alike / (1 + len(theirs))
 
-    def filled(self, small: nn.Module) -> nn.Module:
-        """The model with the tensors of the pruned one, not copied.
 
-        Raises:
-            SurgeryError: if a buffer that is not stored does not fit.
-        """
-        assert self.model is not None
-        self.model.load_state_dict(small.state_dict(), assign=True)
-        for name, buffer in small.named_buffers():
-            owner = self.model.get_submodule(name.rpartition(".")[0])
-            held = owner._buffers.get(name.rpartition(".")[2])
-            if held is not None and held.is_meta:
-                if held.shape != buffer.shape:
-                    raise SurgeryError(
-                        f"a configuration gives {name!r} the shape {tuple(held.shape)}, but the pruned network has "
-                        f"{tuple(buffer.shape)}: it describes another network; save it with ellzero.save"
-                    )
-                owner._buffers[name.rpartition(".")[2]] = buffer
-        return self.model
+def read_again(config: Any) -> Any:
+    """A configuration as it will be read from its file, with the choices of code that are not written there."""
+    again = type(config).from_dict(config.to_dict())
+    for name, value in vars(config).items():
+        if name.endswith("_implementation_internal"):
+            setattr(again, name, value)
+    return again
 
 
 def shapes_of(model: nn.Module) -> Shapes:
@@ -80,19 +69,40 @@ def shapes_of(model: nn.Module) -> Shapes:
     return {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
 
 
-def compute_the_same(built: Built, small: nn.Module, example: Example) -> None:
-    """Compare the outputs of a model that was built with those of the pruned one.
+def compute_the_same(config: Any, small: nn.Module, example: Example) -> None:
+    """Build a model from a configuration, give it the tensors of the pruned one, and compare what both return.
+
+    Equal shapes are not enough: a class may use a number of the configuration in what it computes, as Gemma scales its
+    embeddings by the square root of their width. While this runs the model is in memory a second time.
 
     Args:
-        built: of the right shapes.
-        small: the pruned model.
+        config: gives the right shapes.
+        small: the pruned model; networks on the meta device are not compared.
         example: what both are called with.
 
     Raises:
         SurgeryError: if the outputs differ by more than rounding.
     """
-    if not any(isinstance(one, Tensor) and one.is_meta for one in [*small.parameters(), *small.buffers()]):
-        compare(small, built.filled(small), like(example, small))
+    tensors = [*small.parameters(), *small.buffers()]
+    if any(tensor.is_meta for tensor in tensors):
+        return
+    before = torch.get_default_dtype()
+    floating = [tensor.dtype for tensor in tensors if tensor.is_floating_point()]
+    try:
+        torch.set_default_dtype(floating[0])  # as from_pretrained does
+        with torch.random.fork_rng(devices=[]), tensors[0].device:
+            model = type(small)(read_again(config))
+    finally:
+        torch.set_default_dtype(before)
+    model.load_state_dict(small.state_dict(), assign=True)
+    try:
+        compare(small, model, like(example, small))
+    except SurgeryError as error:
+        raise SurgeryError(
+            f"a configuration fits all shapes of this {type(small).__name__}, but what is built from it computes "
+            "something else: its class uses a changed number in what it computes, as Gemma the square root of its "
+            "width. The network itself works as it is: save it with ellzero.save"
+        ) from error
 
 
 def _remembered(model: nn.Module) -> dict[tuple[str, str], float]:

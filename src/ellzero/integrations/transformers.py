@@ -68,9 +68,10 @@ def fit_config(small: Any, *, example: Example = None) -> dict[str, tuple[Any, A
     if search.different():
         search.over_fields(head_widths=True)
     search.check()
+    search.leave_out_head_width()
     example = example_of(small) if example is None else example
     if example is not None:
-        compute_the_same(Built(type(small), search.config), small, example)
+        compute_the_same(search.config, small, example)
     return _adopt(config, search)
 
 
@@ -81,8 +82,6 @@ def _adopt(config: Any, search: "_Search") -> dict[str, tuple[Any, Any]]:
     changed = {name: (before[name], after[name]) for name in after if before[name] != after[name]}
     layers, found = layers_of(config), layers_of(search.config)
     differences = changed_layers(layers, found, config)
-    if not differences and {name.rpartition(".")[2] for name in changed} <= {"head_dim"}:
-        return {}  # written out, but as it was
     for field in fields:
         part = config
         for name in field[:-1]:
@@ -101,62 +100,81 @@ class _Search:
         self.wanted = shapes_of(small)
         self.config = copy.deepcopy(config)
         self.fields: dict[Field, None] = {}
-        self.said = ""
+        self.refusals: dict[int, str] = {}
         self.score = self._score(self.config)
 
-    def _score(self, config: Any) -> float:
+    def _score(self, config: Any, value: int = 0) -> float:
+        """How close a configuration is; if its class refuses it, what it says is kept with the value that was tried."""
         built = Built(self.kind, config)
-        self.said = self.said or built.why
+        if built.why:
+            self.refusals.setdefault(value, built.why)
         return built.score(self.small, self.wanted)
-
-    def over_fields(self, *, head_widths: bool = False) -> None:
-        """The best change first, until none helps."""
-        while True:
-            tried = list(self._trials(head_widths))
-            scored = [(self._score(config), number) for number, (_, config) in enumerate(tried)]
-            best, number = max(scored, default=(self.score, 0), key=lambda pair: pair[0])
-            if best <= self.score:
-                return
-            self.score, self.config = best, tried[number][1]
-            self.fields[tried[number][0]] = None
-
-    def _trials(self, head_widths: bool) -> Iterator[tuple[Field, Any]]:
-        for field, value in guesses(self.config, self.structure):
-            if head_widths or not is_head_width(field):
-                try:
-                    yield field, set_to(self.config, field, value)
-                except Exception:  # whatever a configuration says of a number where it expects something else
-                    continue
 
     def fix_head_width(self) -> None:
         """Write out the width of a head, where a class takes it from two numbers of which one may change."""
         width, heads = get(self.config, ("hidden_size",)), get(self.config, ("num_attention_heads",))
         if get(self.config, ("head_dim",)) is None and width and heads and width % heads == 0:
             fixed = set_to(self.config, ("head_dim",), width // heads)
-            narrow = set_to(fixed, ("num_attention_heads",), 1)
-            if (
-                Built(self.kind, narrow).shapes
-                != Built(self.kind, set_to(self.config, ("num_attention_heads",), 1)).shapes
-            ):
+            one_head = [set_to(config, ("num_attention_heads",), 1) for config in (fixed, self.config)]
+            if Built(self.kind, one_head[0]).shapes != Built(self.kind, one_head[1]).shapes:
                 self.config, self.score = fixed, self._score(fixed)
                 self.fields["head_dim",] = None
 
+    def leave_out_head_width(self) -> None:
+        """If it follows from the other numbers after all."""
+        field = ("head_dim",)
+        if field in self.fields:
+            shorter = copy.deepcopy(self.config)
+            vars(shorter).pop("head_dim")
+            if Built(self.kind, shorter).shapes == Built(self.kind, self.config).shapes:
+                self.config = shorter
+                self.fields.pop(field)
+
+    def over_fields(self, *, head_widths: bool = False) -> None:
+        """The best change first, until none helps."""
+        while True:
+            tried = [one for one in self._trials() if head_widths or not is_head_width(one[0])]
+            scored = [(self._score(config, value), number) for number, (_, value, config) in enumerate(tried)]
+            best, number = max(scored, default=(self.score, 0), key=lambda pair: pair[0])
+            if best <= self.score:
+                return
+            self.score, self.config = best, tried[number][2]
+            self.fields[tried[number][0]] = None
+
+    def _trials(self) -> Iterator[tuple[Field, int, Any]]:
+        for field, value in guesses(self.config, self.structure):
+            try:
+                yield field, value, set_to(self.config, field, value)
+            except Exception:  # whatever a configuration says of a number where it expects something else
+                continue
+
     def over_layers(self) -> None:
-        """For each layer the changes that its own groups suggest."""
-        layers = layers_of(self.config)
-        for layer in range(get(self.config, ("num_hidden_layers",)) or 0):
-            for field, value in guesses(self.config, self.structure, layer=layer):
-                if len(field) > 1:
+        """For each layer, and for all layers of a type, the changes that their own groups suggest."""
+        layers, fields = layers_of(self.config), self._fields_of_different()
+        for some in _sets_of_layers(self.config) if fields else ():
+            for field, value in guesses(self.config, self.structure, layer=some[0]):
+                if field not in fields:
                     continue
-                trial = layers | {layer: layers.get(layer, {}) | {field[0]: value}}
+                trial = layers | {layer: layers.get(layer, {}) | {field[0]: value} for layer in some}
                 try:
                     config = set_layers(self.config, trial)
-                    score = self._score(config)
                 except Exception as error:  # whatever the configuration says of such differences
-                    self.said = self.said or f"{type(error).__name__}: {error}"
+                    self.refusals[value] = f"{type(error).__name__}: {error}"
                     continue
+                self.refusals.pop(value, None)  # what was said of the same number for all layers
+                score = self._score(config, value)
                 if score > self.score:
                     self.score, self.config, layers = score, config, trial
+
+    def _fields_of_different(self) -> set[Field]:
+        """Fields with which a tensor that has another shape would have its own."""
+        different = self.different()
+        found: set[Field] = set()
+        for field, _, config in self._trials():
+            shapes = Built(self.kind, config).shapes
+            if len(field) == 1 and any(shapes.get(name) == self.wanted[name] for name in different):
+                found.add(field)
+        return found
 
     def different(self) -> list[str]:
         """Tensors that have another shape."""
@@ -167,10 +185,21 @@ class _Search:
         """Refuse a configuration that does not describe the network."""
         different = self.different()
         if different:
-            said = f" What {self.kind.__name__} said when it was tried: {self.said[:300]}." if self.said else ""
+            said = [why for value, why in self.refusals.items() if value in self.wanted[different[0]]]
+            said = said or [why for why in self.refusals.values() if "per-layer" in why]
+            because = f" {self.kind.__name__} refused a configuration that says so: {said[0][:250]}." if said else ""
             raise SurgeryError(
                 f"no configuration of {self.kind.__name__} describes this network: {different[0]!r} has shape "
                 f"{self.wanted[different[0]]}. Its layers have different widths, or the class derives one width from "
-                f"another or refuses it.{said} prune(..., uniform=True) gives all layers of a kind the same width, "
-                "multiple_of= widths that can be divided. The network itself works as it is: save it with ellzero.save"
+                f"another.{because} prune(..., uniform=True) gives all layers of a kind the same width, multiple_of= "
+                "one that can be divided. The network itself works as it is: save it with ellzero.save"
             )
+
+
+def _sets_of_layers(config: Any) -> Iterator[list[int]]:
+    """Each layer, and the layers of each type, which some classes want alike."""
+    num_layers = get(config, ("num_hidden_layers",)) or 0
+    yield from ([layer] for layer in range(num_layers))
+    types = get(config, ("layer_types",)) or []
+    for kind in dict.fromkeys(types):
+        yield [layer for layer, one in enumerate(types) if one == kind]
