@@ -376,3 +376,20 @@ def test_what_no_corrected_size_can_express_is_kept_with_the_reason(word):
     channels = trace(Odd(), torch.randn(3, 10), exported=True)
     assert channels.num_gates == 0
     assert len(channels.group("first").reason) > 10
+
+
+def test_what_runs_in_training_only_is_left_out():
+    class Auxiliary(Shuffled):
+        def __init__(self):
+            super().__init__()
+            self.extra = nn.Linear(128, 2)
+
+        def forward(self, x):
+            main = super().forward(x)
+            return (main, self.extra(self.fc1(x))) if self.training else (main, main)
+
+    network = l0.Gated(Auxiliary(), torch.randn(3, 10), exported=True)
+    assert network.train()(torch.randn(3, 10))[1].shape == (3, 2)
+    small = l0.prune(network, plan=Plan({"fc1": (0,)}))
+    assert not [name for name, _ in small.named_parameters() if name.startswith("extra")]
+    assert network.training

@@ -49,6 +49,10 @@ CASES = {
         built("LlamaForCausalLM LlamaConfig", **GROUPED), TOKENS,
         {GROUPS: {"num_attention_heads": (4, 2), "num_key_value_heads": (2, 1)}, FFN: {"intermediate_size": (20, 15)}},
     ),
+    "Mistral": (
+        built("MistralForCausalLM MistralConfig", **GROUPED), TOKENS,
+        {GROUPS: {"num_attention_heads": (4, 2), "num_key_value_heads": (2, 1)}, 32: {"hidden_size": (32, 24)}},
+    ),
     "tied Llama with wide heads": (
         built("LlamaForCausalLM LlamaConfig", **GROUPED, head_dim=12, tie_word_embeddings=True), TOKENS,
         {GROUPS: {"num_attention_heads": (4, 2), "num_key_value_heads": (2, 1)}, 32: {"hidden_size": (32, 24)}},

@@ -10,7 +10,6 @@ from torch.fx.node import map_arg
 
 from ellzero.errors import TraceError
 
-_NO_GRAD = torch.ops.higher_order.wrap_with_set_grad_enabled
 _ASSERTIONS = ("_assert", "sym_constrain_range")
 
 
@@ -50,9 +49,10 @@ def _inline_region(graph: GraphModule, node: Node) -> None:
 
 def _region(graph: GraphModule, node: Node) -> tuple[GraphModule, tuple[Any, ...], bool]:
     """What a region does, what it does it with, and whether its results have no gradient."""
-    if node.target is _NO_GRAD:
+    kind = getattr(node.target, "__name__", "")
+    if kind == "wrap_with_set_grad_enabled":
         is_enabled, inner, *arguments = node.args
-    elif getattr(node.target, "__name__", "") == "wrap_with_autocast" and not node.args[2]:
+    elif kind == "wrap_with_autocast" and not node.args[2]:
         is_enabled, inner, arguments = True, node.args[4], list(node.args[5:])
     else:
         raise TraceError(
