@@ -151,6 +151,19 @@ class Attending(nn.Module):
         return self.head(stream + self.attention(stream, stream, stream)[0])
 
 
+class Hourglass(nn.Module):
+    """A branch that could go, were there convolutions without channels."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem, self.down = nn.Conv2d(1, 8, 3, padding=1), nn.Conv2d(8, 10, 3, stride=2, padding=1)
+        self.up, self.last = nn.ConvTranspose2d(10, 8, 2, stride=2), nn.Conv2d(16, 1, 1)
+
+    def forward(self, images):
+        wide = self.stem(images).relu()
+        return self.last(torch.cat([wide, self.up(self.down(wide).relu())], 1)[:, :16])
+
+
 TOKENS = torch.arange(10).view(2, 5)
 NETWORKS = {
     "a shuffled width": (Shuffled, torch.randn(3, 10), {}, {"fc1": 8}),
@@ -167,6 +180,7 @@ NETWORKS = {
     "a state of zeros": (Recurrent, torch.randn(2, 3, 4), {}, {"read": 6}),
     "groups": (Grouped, torch.randn(2, 3, 5), {}, {"stem": 4}),
     "an expanded norm": (Widened, torch.randn(2, 5), {"width": True}, {"first": 12}),
+    "an hourglass": (Hourglass, torch.randn(2, 1, 8, 8), {}, {"stem": 8, "down": 10, "up": 8}),
     "a tied weight": (Tied, TOKENS, {}, {"outer": 8, "inner": 2}),
     "PyTorch's encoder layer": (encoder, torch.randn(2, 5, 4), {}, {"1.self_attn": 4, "1.linear1": 12}),
     "PyTorch's encoder layer and its width": (
@@ -393,3 +407,9 @@ def test_what_runs_in_training_only_is_left_out():
     small = l0.prune(network, plan=Plan({"fc1": (0,)}))
     assert not [name for name, _ in small.named_parameters() if name.startswith("extra")]
     assert network.training
+
+
+def test_a_convolution_keeps_a_channel_because_no_graph_can_hold_one_without():
+    network, _ = gated("an hourglass")
+    assert not network.channels.group("down").removable
+    assert trace(Hourglass(), torch.randn(2, 1, 8, 8)).group("down").removable

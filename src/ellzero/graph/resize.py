@@ -175,6 +175,7 @@ def _rank(flags: np.ndarray, place: int) -> int:
 def _group_norm(corrected: _Corrected, node: Node, arguments: Arguments) -> None:
     """Whole groups go."""
     value = corrected.value(arguments["input"])
+    _refuse_empty(corrected, value, 1)
     groups = arguments["num_groups"] * corrected.left.shape(value)[1] // value.shape[1]
     if groups != arguments["num_groups"]:
         _set(node, "num_groups", groups)
@@ -189,8 +190,17 @@ def _convolution(corrected: _Corrected, node: Node, arguments: Arguments) -> Non
     """A depthwise convolution has as many groups as channels; others lose the same from each group."""
     value, weight = corrected.value(arguments["input"]), corrected.value(arguments["weight"])
     channels = len(value.shape) - len(weight.shape) + 1
+    (result,) = values_in(corrected.left.results[node.name])
+    _refuse_empty(corrected, value, channels)
+    _refuse_empty(corrected, result, channels)
     if arguments["groups"] > 1 and arguments["groups"] == value.shape[channels]:
         _set(node, "groups", corrected.left.shape(value)[channels])
+
+
+def _refuse_empty(corrected: _Corrected, value: Value, dim: int) -> None:
+    """On tensors without data an operation may accept no channels at all, and refuse them later."""
+    if not corrected.left.shape(value)[dim]:
+        raise ValueError("no channel is left")
 
 
 def _table(names: str, rule: Rule) -> dict[str, Rule]:
