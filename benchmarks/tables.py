@@ -14,7 +14,7 @@ from typing import Any
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
-PAGES = (ROOT / "README.md", ROOT / "docs" / "benchmarks.md")
+PAGES = (ROOT / "README.md", ROOT / "docs" / "benchmarks.md", ROOT / "docs" / "regression.md")
 TOOLS = {"ellzero": "ellzero", "torch_pruning": "torch-pruning"}
 NAMES = {"mnist-lenet5": "LeNet-5-Caffe", "mnist-mlp": "MLP 784-300-100"}
 
@@ -30,8 +30,14 @@ def main() -> None:
         "zoo": zoo,
         "zoo_sums": zoo_sums,
         "trace_time": trace_time,
+        "regression": regression,
+        "regression_truth": regression_truth,
+        "regression_exploration": regression_exploration,
+        "bootstrap": bootstrap,
+        "calibration": calibration,
     }
-    sources = {"reach": "mnist", "zoo_sums": "zoo"}
+    sources = {"reach": "mnist", "zoo_sums": "zoo", "regression_truth": "regression",
+               "regression_exploration": "regression", "calibration": "bootstrap"}  # fmt: skip
     for page in PAGES:
         text = page.read_text()
         for name, table in tables.items():
@@ -146,17 +152,73 @@ def zoo(found: dict[str, Any]) -> str:
 def trace_time(found: dict[str, Any]) -> str:
     """Seconds to trace and plan, first and later times, side by side."""
     head = ["network", "parameters", "ellzero, first", "ellzero", "memory",
-            "torch-pruning, first", "torch-pruning", "memory"]  # fmt: skip
+            "torch-pruning, first", "torch-pruning", "its graph alone", "memory"]  # fmt: skip
     rows = []
     for name, case in found["networks"].items():
         size = next((f"{case[tool]['params'] / 1e6:.1f} M" for tool in TOOLS if "params" in case.get(tool, {})), "")
         row = [name, size]
         for tool in TOOLS:
             one = case.get(tool, {})
-            times = [f"{one[key]:.2f} s" for key in ("first_seconds", "seconds") if key in one]
-            row += [*times, f"{one['memory_mb']:.0f} MB"] if times else [one.get("failure", ""), "", ""]
+            keys = ("first_seconds", "seconds", *(["graph_seconds"] if tool == "torch_pruning" else []))
+            blank = [one.get("failure", ""), *[""] * len(keys)]
+            row += [*(f"{one[key]:.2f} s" for key in keys), f"{one['memory_mb']:.0f} MB"] if "seconds" in one else blank
         rows.append(row)
     return markdown(head, rows)
+
+
+def regression(found: dict[str, Any]) -> str:
+    """Exact supports and times, method by method."""
+    rows = [
+        [design, name, f"{method['exact']:.0%}", interval(method["ms"], " ms"), interval(method["times_abess"], "x", 2)]
+        for design, result in found["designs"].items()
+        for name, method in result["methods"].items()
+    ]
+    return markdown(["design", "method", "exact support", "time", "of abess's time"], rows)
+
+
+def regression_truth(found: dict[str, Any]) -> str:
+    """What the smallest residual says about the true support."""
+    head = ["design", "truth is beaten: no least squares can be right", "truth is found, nothing beats it",
+            "neither", "smallest residual over that of the truth"]  # fmt: skip
+    rows = [
+        [design, *(str(result["truth"][key]) for key in ("beaten", "found", "open")),
+         interval(result["residual_over_truth"], "", 4)]
+        for design, result in found["designs"].items()
+    ]  # fmt: skip
+    return markdown(head, rows)
+
+
+def regression_exploration(found: dict[str, Any]) -> str:
+    """Ways of exploring against each other."""
+    rows = [
+        [problem, name, f"{way['reached']} of {found['setting']['seeds']}", interval(way["ms"], " ms")]
+        for problem, ways in found["exploration"].items()
+        for name, way in ways.items()
+    ]
+    return markdown(["data", "search", "smallest residual reached", "time"], rows)
+
+
+def bootstrap(found: dict[str, Any]) -> str:
+    """Times and chances of ensembles."""
+    rows = [
+        [name, interval(one["ms"], " ms"), f"{one['least_true']:.2f}", f"{one['most_false']:.2f}"]
+        for name, one in found["ensembles"].items()
+    ]
+    return markdown(["ensemble", "time", "least true", "most false"], rows)
+
+
+def calibration(found: dict[str, Any]) -> str:
+    """Calibration errors and Brier scores."""
+    rows = [
+        [name, f"{one['error']:.3f}", f"{one['brier']:.3f}"] for name, one in found["setting"]["calibration"].items()
+    ]
+    return markdown(["probabilities", "calibration error", "Brier score"], rows)
+
+
+def interval(quartiles: list[float], unit: str, digits: int = 1) -> str:
+    """Median, and the quartiles around it."""
+    low, median, high = (f"{value:.{digits}f}" for value in quartiles)
+    return f"{median}{unit} ({low} to {high})"
 
 
 def effort(one: dict[str, Any]) -> list[str]:

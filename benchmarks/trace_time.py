@@ -2,9 +2,12 @@
 
     python benchmarks/trace_time.py
 
-ellzero traces, shuts half of every group and counts what is left; torch-pruning builds its dependency graph and lists
-all groups. Each pair of tool and network has a process of its own, on one thread; the first time there includes what
-is loaded on first use, the other is the median of the next three. Results go to `benchmarks/results/trace_time.json`.
+Both do the same job: find the groups, and choose a random half of every one. ellzero traces, shuts half of every group
+and counts what is left; torch-pruning makes a pruner with a random importance and a ratio of one half, and lists what
+it would prune (`step(interactive=True)`). How long its dependency graph and list of groups take, without choosing, is a
+second figure. Each pair of tool and network has a process of its own, on one thread; the first time there includes what
+is loaded on first use, the other is the median of the next three. Times are those of the processor, so that other jobs
+of the machine count for less. Results go to `benchmarks/results/trace_time.json`.
 """
 
 import argparse
@@ -27,7 +30,6 @@ from peer import python_of_peer
 from shapes import SHAPES
 
 RESULTS = Path(__file__).parent / "results" / "trace_time.json"
-TOOLS = ("ellzero", "torch_pruning")
 SECONDS = 300
 """What a tool may take for one network."""
 
@@ -35,14 +37,14 @@ SECONDS = 300
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--names", nargs="+", choices=SHAPES, default=list(SHAPES), metavar="NAME")
-    parser.add_argument("--tools", nargs="+", choices=TOOLS, default=list(TOOLS))
+    parser.add_argument("--tools", nargs="+", choices=ACTIONS, default=list(ACTIONS))
     parser.add_argument("--cache", type=Path, default=Path.home() / ".cache" / "ellzero-benchmarks")
     parser.add_argument("--out", type=Path, default=RESULTS)
     parser.add_argument("--once", nargs=2, metavar=("TOOL", "NAME"), help="measure one pair in this process")
     options = parser.parse_args()
     if options.once:
         tool, name = options.once
-        print(json.dumps(measure({"ellzero": ellzero_action, "torch_pruning": peer_action}[tool](), *SHAPES[name]())))
+        print(json.dumps(ACTIONS[tool](*SHAPES[name]())))
         return
     found = json.loads(options.out.read_text())["networks"] if options.out.exists() else {}
     pythons = {tool: sys.executable if tool == "ellzero" else python_of_peer(options.cache) for tool in options.tools}
@@ -51,7 +53,7 @@ def main() -> None:
             found.setdefault(name, {})[tool] = result = measured(pythons[tool], tool, name)
             print(f"{name:20} {tool:14} {result}", flush=True)
     found = {name: found[name] for name in SHAPES if name in found}
-    setting = {"threads": 1, "limit_seconds": SECONDS, "torch": torch.__version__}
+    setting = {"threads": 1, "clock": "processor", "limit_seconds": SECONDS, "torch": torch.__version__}
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(json.dumps({"setting": setting, "networks": found}, indent=1) + "\n")
 
@@ -78,9 +80,9 @@ def measure(action: Callable[[nn.Module, Any], int], model: nn.Module, example: 
         model(**example) if isinstance(example, dict) else model(example)
     before, seconds = peak(), []
     for _ in range(4):
-        start = time.perf_counter()
+        start = time.process_time()
         groups = action(model, example)
-        seconds.append(time.perf_counter() - start)
+        seconds.append(time.process_time() - start)
     return {
         "params": sum(parameter.numel() for parameter in model.parameters()),
         "groups": groups,
@@ -90,7 +92,8 @@ def measure(action: Callable[[nn.Module, Any], int], model: nn.Module, example: 
     }
 
 
-def ellzero_action() -> Callable[[nn.Module, Any], int]:
+def of_ellzero(model: nn.Module, example: Any) -> dict[str, float]:
+    """Trace, shut half of every group, count."""
     import ellzero as l0
     from ellzero.graph import Costs, Layout, Target
     from judge_ellzero import half
@@ -101,20 +104,29 @@ def ellzero_action() -> Callable[[nn.Module, Any], int]:
         Costs(layout, [Target("params"), Target("macs")]).exact(half(channels).open_gates(layout))
         return len(channels.gated)
 
-    return action
+    return measure(action, model, example)
 
 
-def peer_action() -> Callable[[nn.Module, Any], int]:
+def of_torch_pruning(model: nn.Module, example: Any) -> dict[str, float]:
+    """List what a pruner of random importance would prune; and the graph and its groups alone."""
     import torch_pruning
 
     warnings.simplefilter("ignore")
 
     def action(model: nn.Module, example: Any) -> int:
+        importance = torch_pruning.importance.RandomImportance()
+        pruner = torch_pruning.pruner.BasePruner(model, example, importance=importance, pruning_ratio=0.5)
+        return len(list(pruner.step(interactive=True)))
+
+    def graph_alone(model: nn.Module, example: Any) -> int:
         graph = torch_pruning.DependencyGraph().build_dependency(model, example)
         return len(list(graph.get_all_groups()))
 
-    return action
+    found = measure(action, model, example)
+    return found | {"graph_seconds": measure(graph_alone, model, example)["seconds"]}
 
+
+ACTIONS = {"ellzero": of_ellzero, "torch_pruning": of_torch_pruning}
 
 if __name__ == "__main__":
     main()

@@ -14,9 +14,12 @@ PAGES = (
     "docs/quickstart.md",
     "docs/check.md",
     "docs/transformers.md",
+    "docs/equations.md",
+    "docs/regression.md",
     "docs/large.md",
     "docs/extending.md",
 )
+WITHOUT_NETWORKS = {"docs/regression.md"}
 
 
 def build():
@@ -42,7 +45,7 @@ def test_the_examples_of_a_page_run_in_order(page, tmp_path, monkeypatch, capsys
             (tmp_path / "runs" / "lenet5").mkdir(parents=True)
             (tmp_path / "lenet").rename(tmp_path / "runs" / "lenet5" / "artifact")
         exec(compile(block, page, "exec"), names)
-    assert isinstance(names["small"], nn.Module)
+    assert page in WITHOUT_NETWORKS or isinstance(names["small"], nn.Module)
 
 
 @pytest.mark.parametrize("page", [*PAGES, "docs/concepts.md"])

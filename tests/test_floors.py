@@ -30,6 +30,7 @@ FLOORS = {
 }
 OPTIONAL = {
     "matplotlib", "rich", "yaml", "pooch", "sklearn", "onnx", "onnxscript", "onnxruntime", "transformers",
+    "sympy", "scipy",
 }  # fmt: skip
 MAX_LINES = 400
 

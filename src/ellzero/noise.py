@@ -84,7 +84,7 @@ def uniform(state: Tensor, num: int) -> Tensor:
 
 
 class Lookahead:
-    """Noise of the coming steps, drawn together on the host: the same numbers as `uniform` at a fraction of its cost.
+    """Logistic noise of the coming steps, drawn together on the host: what `uniform` gives at a fraction of its cost.
 
     Args:
         num: how many numbers a step needs, one per gate.
@@ -95,13 +95,13 @@ class Lookahead:
         self._seed = self._step = -1
         self._rows: tuple[Tensor, ...] = ()
 
-    def uniform(self, state: Tensor) -> Tensor:
-        """What `uniform(state, num)` returns; only the first micro-batch of a step is drawn ahead."""
+    def logistic(self, state: Tensor) -> Tensor:
+        """The logit of `uniform(state, num)`, in nats; only the first micro-batch of a step is drawn ahead."""
         if not _is_on_host(state):
-            return uniform(state, self.num)
+            return torch.logit(uniform(state, self.num))
         seed, step, micro_batch = state.tolist()
         if micro_batch != 1:
-            return uniform(state, self.num)
+            return torch.logit(uniform(state, self.num))
         if seed != self._seed or not self._step <= step < self._step + len(self._rows):
             self._seed, self._step = seed, step
             self._rows = self._draw(seed, step, max(1, min(_AHEAD, _BLOCK // max(1, self.num))))
@@ -110,7 +110,7 @@ class Lookahead:
     def _draw(self, seed: int, start: int, steps: int) -> tuple[Tensor, ...]:
         keys = np.array([_keys((seed, step, 1)) for step in range(start, start + steps)], dtype=np.uint32)
         bits = _bits(keys[:, :1], keys[:, 1:], np.arange(self.num, dtype=np.uint32))
-        return torch.from_numpy(_unit(bits.astype(np.float32))).unbind()
+        return torch.logit(torch.from_numpy(_unit(bits.astype(np.float32)))).unbind()
 
 
 def _is_on_host(state: Tensor) -> bool:

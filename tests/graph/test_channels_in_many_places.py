@@ -31,7 +31,7 @@ class Attention(nn.Module):
         normal = self.norm(values)
         query, key, value = self.parts(normal) if self.fused else (self.q(normal), self.k(normal), self.v(normal))
         query, key, value = (self.split(part) for part in (query, key, value))
-        times = self.heads // self.kv_heads
+        times = self.heads // (self.kv_heads or 1)
         key, value = (part.repeat_interleave(times, 1) if times > 1 else part for part in (key, value))
         if self.is_one_call:
             mixed = F.scaled_dot_product_attention(query, key, value)
@@ -197,3 +197,18 @@ def test_a_state_of_zeros_that_the_caller_makes_follows_the_units(hold_against_m
 @pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU])
 def test_recurrent_layers_are_looked_into_in_single_precision_too(kind):
     assert trace(Recurrent(kind), torch.randn(2, 5, 4)).num_gates == 14
+
+
+class Counted(Attention):
+    """It counts its heads where the others let the view do it, and so runs without any."""
+
+    def split(self, part: Tensor) -> Tensor:
+        return part.view(*part.shape[:2], self.heads, self.head_width).transpose(1, 2)
+
+
+@pytest.mark.parametrize("divides", [False, True])
+def test_where_a_kernel_dies_of_no_heads_one_stays(divides, monkeypatch):
+    monkeypatch.setattr("ellzero.graph.removable._DIVIDES_BY_HEADS", divides)
+    for is_one_call in (True, False):
+        (heads,) = trace(Counted(is_one_call=is_one_call), torch.randn(2, 3, 5)).gated
+        assert heads.removable is not (is_one_call and divides)

@@ -5,6 +5,7 @@ import torch
 from torch import Tensor, nn
 
 import ellzero as l0
+from ellzero.errors import TraceError
 from ellzero.rules import mixes, moves, pointwise
 
 
@@ -72,3 +73,30 @@ def test_a_rule_may_replace_one_of_the_library():
 def test_a_rule_for_an_operation_that_did_not_run_is_refused_with_the_nearest():
     with pytest.raises(ValueError, match=r"'aten.relo', but no such operation ran; did you mean 'aten.relu'"):
         l0.trace(Network(torch.relu), EXAMPLE, rules={"aten.relo": pointwise})
+
+
+@pytest.mark.parametrize("error", [IndexError, KeyError, TypeError, ValueError, ZeroDivisionError])
+def test_an_error_in_a_rule_is_told_with_the_name_of_the_rule(error):
+    def broken(labels, call):
+        raise error("no such dimension")
+
+    message = rf"rule for 'ellzero_tests.smooth' failed on its use in 'the network itself', with {error.__name__}: "
+    with pytest.raises(TraceError, match=message) as caught:
+        l0.trace(Network(smoothed), EXAMPLE, rules={"ellzero_tests.smooth": broken})
+    assert isinstance(caught.value.__cause__, error)
+
+
+def test_a_rule_that_gives_a_result_too_few_labels_is_refused():
+    def narrow(labels, call):
+        labels.put(call.targets[0], {1: labels.of(call.sources[0])[1][:3]})
+
+    with pytest.raises(TraceError, match=r"rule for 'ellzero_tests.smooth' failed .* 3 labels along a dimension of 8"):
+        l0.trace(Network(smoothed), EXAMPLE, rules={"ellzero_tests.smooth": narrow})
+
+
+def test_what_a_rule_itself_refuses_is_passed_on():
+    def refuses(labels, call):
+        raise TraceError("smoothing is not supported")
+
+    with pytest.raises(TraceError, match=r"^smoothing is not supported$"):
+        l0.trace(Network(smoothed), EXAMPLE, rules={"ellzero_tests.smooth": refuses})

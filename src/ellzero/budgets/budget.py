@@ -11,7 +11,7 @@ from ellzero.budgets.controller import CONTROLLERS
 from ellzero.budgets.feasibility import check_reachable, simulate
 from ellzero.budgets.projection import limits_of
 from ellzero.budgets.sizer import Sizer
-from ellzero.budgets.targets import Amounts, GatedNetwork, parse
+from ellzero.budgets.targets import Amounts, GatedNetwork, goals_of, parse
 from ellzero.errors import nearest
 
 RAMP = 0.4
@@ -19,7 +19,7 @@ DEFAULT_RAMP_STEPS = 1000
 
 
 class Budget(Sizer):
-    r"""At most this share of the parameters, multiply-adds or units may stay; one Lagrange multiplier per target.
+    r"""At most this share of the parameters, multiply-adds or units, or this many terms; one multiplier per target.
 
     .. math:: \min_{\theta, a} \max_{\lambda \ge 0} E_z[L(\theta \odot z)] + \sum_t \lambda_t g_t(a), \qquad
               g_t = \log \frac{E_z[C_t] / C_t^{\text{full}}}{\epsilon_t(k)}
@@ -36,13 +36,16 @@ class Budget(Sizer):
             modules) to shares.
         macs: the same for multiply-adds of a forward pass on the example.
         units: the same for gates that are open.
+        terms: how many candidate terms may stay, a whole number or a mapping from name patterns to numbers. A term is a
+            channel that no parameter writes, as in a `SparseDictionary`.
         steps: how many optimizer steps the training will take, if known.
         ramp: over how many steps the target goes down; by default 40 % of `steps`, or 1000.
         dual_lr: eta, per step; for losses far above 1, raise it in proportion.
         controller: `"pi"`, or `"restarts"` for plain dual ascent with restarts.
 
     Raises:
-        ValueError: if a share is outside (0, 1], or a name is unknown (the nearest one is offered).
+        ValueError: if a share is outside (0, 1], a number of terms is not one of those there are, or a name is unknown
+            (the nearest one is offered).
         BudgetError: if a target is out of reach; the message gives the reachable range.
 
     Source:
@@ -57,19 +60,20 @@ class Budget(Sizer):
         params: Amounts = None,
         macs: Amounts = None,
         units: Amounts = None,
+        terms: Amounts = None,
         steps: int | None = None,
         ramp: int | None = None,
         dual_lr: float = 1e-2,
         controller: str = "pi",
     ) -> None:
-        parsed = parse({"params": params, "macs": macs, "units": units}, share=True)
+        parsed = parse({"params": params, "macs": macs, "units": units, "terms": terms}, share=True)
         _check_counts(steps=steps, ramp=ramp)
         if not 0 < dual_lr < math.inf:
             raise ValueError(f"dual_lr must be positive and finite, got {dual_lr}; try 0.01")
         if controller not in CONTROLLERS:
             raise ValueError(f"unknown controller {controller!r}{nearest(controller, CONTROLLERS)}")
         super().__init__(gated, [target for target, _ in parsed])
-        self.goals = [share for _, share in parsed]
+        self.goals = goals_of(self.costs, parsed)
         check_reachable(self.costs, self.limits)
         self.steps = steps
         self.ramp = ramp if ramp is not None else max(1, int(RAMP * steps)) if steps else DEFAULT_RAMP_STEPS

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 _SHARE = 0.03
+_LEAST_SHARE = 1e-12
 _RAMP = 2000
 _GAIN = 150.0
 _LEAST, _FIRM, _MOST = -0.999 / _GAIN, 3 / _GAIN, 0.1
@@ -57,7 +58,7 @@ class Controller(nn.Module):
 
     def violation(self, share: Tensor) -> Tensor:
         """How far the expected shares are above the targets of this step, in nats, differentiable."""
-        return torch.log(share.clamp_min(1e-12)) - self.log_target
+        return torch.log(share + _LEAST_SHARE) - self.log_target
 
     def advance(self, violation: Tensor) -> None:
         """Answer to a violation, and go one step further down the ramp, geometrically from start to goal.

@@ -24,6 +24,7 @@ class Penalty(Sizer):
         params: price of a parameter, or a mapping from name patterns (of tensors or modules) to prices.
         macs: the same for a multiply-add of a forward pass on the example.
         units: the same for an open gate.
+        terms: the same for a candidate term: a channel that no parameter writes, as in a `SparseDictionary`.
 
     Raises:
         ValueError: if a price is negative or not finite, or a name is unknown (the nearest one is offered).
@@ -33,9 +34,15 @@ class Penalty(Sizer):
     """
 
     def __init__(
-        self, gated: GatedNetwork, *, params: Amounts = None, macs: Amounts = None, units: Amounts = None
+        self,
+        gated: GatedNetwork,
+        *,
+        params: Amounts = None,
+        macs: Amounts = None,
+        units: Amounts = None,
+        terms: Amounts = None,
     ) -> None:
-        parsed = parse({"params": params, "macs": macs, "units": units}, share=False)
+        parsed = parse({"params": params, "macs": macs, "units": units, "terms": terms}, share=False)
         super().__init__(gated, [target for target, _ in parsed])
         prices = torch.tensor([price for _, price in parsed], dtype=torch.float64)
         self.prices = (prices * torch.tensor(self.costs.full, dtype=torch.float64)).float().to(gated.log_odds.device)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ellzero.budgets.feasibility import check_reachable
 from ellzero.budgets.projection import limits_of, shut_lowest
-from ellzero.budgets.targets import Amounts, parse
+from ellzero.budgets.targets import Amounts, goals_of, parse
 from ellzero.errors import NonFiniteError, nearest
 from ellzero.graph import Channels, Costs, Group, Layout, Plan
 
@@ -20,6 +20,7 @@ def make_plan(
     params: Amounts = None,
     macs: Amounts = None,
     units: Amounts = None,
+    terms: Amounts = None,
     scores: Mapping[str, Tensor] | None = None,
     across: bool = False,
 ) -> Plan:
@@ -38,6 +39,7 @@ def make_plan(
             to shares.
         macs: the same for multiply-adds of a forward pass on the example.
         units: the same for channels.
+        terms: how many candidate terms may stay, or a mapping from name patterns to numbers; see `Budget`.
         scores: for names of groups how much each channel is worth, of any real dtype, shape `(group.size,)`; the lowest
             go first. Of a group without scores the last channels go first.
         across: whether scores are compared across groups; then every group that can be gated needs some.
@@ -62,10 +64,10 @@ def make_plan(
         >>> make_plan(channels, params=0.6, scores={"0": torch.tensor([1, 9, 2, 8, 3, 7])})
         Plan(shut={'0': (0, 2, 4)})
     """
-    parsed = parse({"params": params, "macs": macs, "units": units}, share=True)
+    parsed = parse({"params": params, "macs": macs, "units": units, "terms": terms}, share=True)
     layout = Layout.of(channels)
     costs = Costs(layout, [target for target, _ in parsed])
-    limits = limits_of(costs, [share for _, share in parsed])
+    limits = limits_of(costs, goals_of(costs, parsed))
     check_reachable(costs, limits)
     given = _checked(channels, scores or {}, across=across)
     worth = torch.cat([given[group.name] if across else _ranks(group, given) for group in channels.gated])

@@ -12,6 +12,7 @@ __all__ = [
     "prob_one",
     "prob_open",
     "sample",
+    "sample_logistic",
     "thresholds",
 ]
 
@@ -25,6 +26,7 @@ from ellzero.distributions.functional import (
     prob_one,
     prob_open,
     sample,
+    sample_logistic,
     thresholds,
 )
 from ellzero.distributions.hard_concrete import HardConcrete

@@ -10,6 +10,7 @@ __all__ = [
     "prob_one",
     "prob_open",
     "sample",
+    "sample_logistic",
     "thresholds",
 ]
 
@@ -17,6 +18,7 @@ import math
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 # The values of Louizos, Welling & Kingma (2018), section 4; every default of the library comes from here.
 TEMPERATURE = 2 / 3
@@ -185,9 +187,41 @@ def sample(
         >>> sample(torch.zeros(3), torch.tensor([0.1, 0.5, 0.9]))
         tensor([0.0000, 0.5000, 1.0000])
     """
+    return sample_logistic(log_odds, torch.logit(uniform), temperature=temperature, low=low, high=high)
+
+
+def sample_logistic(
+    log_odds: Tensor, logistic: Tensor, *, temperature: float = TEMPERATURE, low: float = LOW, high: float = HIGH
+) -> Tensor:
+    r"""Gate that a draw of logistic noise selects: `sample` after its first step, which can be taken ahead.
+
+    .. math::
+        z = \min(1, \max(0, \sigma((L + \log\alpha) / \beta) (\zeta - \gamma) + \gamma)), \qquad
+        L = \operatorname{logit} u
+
+    Args:
+        log_odds: location of every gate, shape `(*gates)`, in nats.
+        logistic: noise L, in nats, a shape that broadcasts with `(*gates)`.
+        temperature: beta > 0, no unit. Smaller means closer to 0 or 1.
+        low: left end of the stretched interval, gamma < 0.
+        high: right end of the stretched interval, zeta > 1.
+
+    Returns:
+        Gates in [0, 1], the broadcast shape of the two tensors.
+
+    Raises:
+        ValueError: if the temperature is not positive or `[0, 1]` is not strictly inside `[low, high]`.
+
+    Source:
+        Louizos, Welling & Kingma (2018), equations 10 and 11, https://arxiv.org/abs/1712.01312
+
+    Example:
+        >>> sample_logistic(torch.zeros(3), torch.tensor([-2.0, 0.0, 2.0]))
+        tensor([0.0000, 0.5000, 1.0000])
+    """
     check_shape(temperature=temperature, low=low, high=high)
-    concrete = torch.sigmoid((torch.logit(uniform) + log_odds) / temperature)
-    return (concrete * (high - low) + low).clamp(0, 1)
+    concrete = torch.sigmoid((logistic + log_odds) / temperature)
+    return functional.hardtanh(concrete * (high - low) + low, 0.0, 1.0)  # clamp's gradient takes four kernels for one
 
 
 def median(log_odds: Tensor, *, temperature: float = TEMPERATURE, low: float = LOW, high: float = HIGH) -> Tensor:

@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ellzero.distributions import median, prob_open, sample
+from ellzero.distributions import median, prob_open, sample_logistic
 from ellzero.graph import Layout, settle, tensors_in
-from ellzero.noise import Lookahead, advance, counters, uniform
+from ellzero.noise import Lookahead, advance, counters
 
 Slot = tuple[str, int]
 
@@ -81,14 +81,13 @@ class GateVector(nn.Module):
         """
         planned = self._now.planned
         if self.training and planned is None:
-            if torch.compiler.is_exporting() or torch._C._get_tracing_state() is not None:
+            if _is_exporting():
                 raise ValueError(
                     "the gated network is exported in training mode, which would make one draw of its random gates a "
                     "constant of the graph; call gated.eval() first, or export what prune(gated) returns"
                 )
             draw = self._replay()
-            noise = uniform(draw.counters, self.layout.num_gates) if draw else self._noise.uniform(self.counters)
-            return sample(self.log_odds, noise)
+            return sample_logistic(self.log_odds, self._noise.logistic(draw.counters if draw else self.counters))
         log_odds = self.log_odds.detach() if planned is not None else self.log_odds
         is_open = self.is_open() if planned is None else planned.to(log_odds.device)
         middle = median(log_odds)
@@ -165,6 +164,11 @@ class GateVector(nn.Module):
 
         super()._apply(move, recurse)  # type: ignore[no-untyped-call]
         return self
+
+
+def _is_exporting() -> bool:
+    """Whether a graph is made that outlives this step; in torch 2.9 the public question also says so of compiling."""
+    return torch.compiler._is_exporting_flag or torch._C._get_tracing_state() is not None
 
 
 def _is_packing() -> bool:

@@ -1,6 +1,7 @@
 """Networks as plain data: channels, costs, plans, and the cutting of a network to a plan."""
 
 __all__ = [
+    "COUNTED",
     "KINDS",
     "Call",
     "Channels",
@@ -8,6 +9,7 @@ __all__ = [
     "Count",
     "Example",
     "Filling",
+    "FollowsCut",
     "Group",
     "Labels",
     "Layout",
@@ -46,11 +48,12 @@ __all__ = [
 
 from ellzero.graph.blank import cut_module
 from ellzero.graph.channels import Channels, Group, Member, Work
-from ellzero.graph.cost import KINDS, Costs, Target
+from ellzero.graph.cost import COUNTED, KINDS, Costs, Target
 from ellzero.graph.count import Count, count
 from ellzero.graph.cut import cut, kept_indices
 from ellzero.graph.fill import Filling
 from ellzero.graph.fit import check_fit
+from ellzero.graph.following import FollowsCut
 from ellzero.graph.labels import Labels
 from ellzero.graph.layout import Layout, settle
 from ellzero.graph.modules import NoChannels, OnlyBias, Select

@@ -2,13 +2,14 @@
 
 __all__ = ["Signature", "candidates", "signature"]
 
-import re
 from collections import defaultdict
+from collections.abc import Mapping
 from typing import TypeAlias
 
 from torch import nn
 
 from ellzero.graph.channels import Attribute, Channels, Group
+from ellzero.graph.names import built_alike
 from ellzero.graph.record import Recording
 from ellzero.graph.removable import Carries
 
@@ -37,7 +38,7 @@ USUAL = frozenset(
 
 def signature(attribute: Attribute) -> Signature:
     """The same for the same attribute of repeated blocks."""
-    return re.sub("[0-9]+", "*", attribute.module), attribute.name, attribute.multiple
+    return built_alike(attribute.module), attribute.name, attribute.multiple
 
 
 def candidates(
@@ -56,20 +57,25 @@ def candidates(
         for value in [*call.sources, *call.targets]:
             for number in frozenset().union(*carries.get(value.number, ())):
                 modules[number].add(call.module)
+    remembered = {name: _numbers(module) for name, module in model.named_modules()}
     found = {}
     for number, group in enumerate(channels.groups):
         if not group.reason and group.size > 1:
-            names = sorted(modules[number])
-            found[group.name] = tuple(one for name in names for one in _of_module(model, name, group))
+            found[group.name] = tuple(_multiples(group, {name: remembered[name] for name in sorted(modules[number])}))
     return found
 
 
-def _of_module(model: nn.Module, name: str, group: Group) -> list[Attribute]:
+def _numbers(module: nn.Module) -> dict[str, int]:
+    return {name: value for name, value in vars(module).items() if type(value) is int and value > 0}
+
+
+def _multiples(group: Group, remembered: Mapping[str, Mapping[str, int]]) -> list[Attribute]:
     """Ratios between the places that a channel takes in different tensors count as multiples, too."""
     places = {1, *(len(member.index) // group.size for member in group.members)}
     multiples = {one // other for one in places for other in places if one % other == 0}
     return [
         Attribute(name, key, value // group.size)
-        for key, value in vars(model.get_submodule(name)).items()
-        if type(value) is int and value > 0 and value % group.size == 0 and value // group.size in multiples
+        for name, numbers in remembered.items()
+        for key, value in numbers.items()
+        if value % group.size == 0 and value // group.size in multiples
     ]

@@ -2,7 +2,6 @@
 
 __all__ = ["cut_module"]
 
-import copy
 from typing import Any
 
 import torch
@@ -10,6 +9,7 @@ from torch import nn
 
 from ellzero.errors import SurgeryError
 from ellzero.graph.channels import Channels
+from ellzero.graph.copies import copied
 from ellzero.graph.cut import cut
 from ellzero.graph.layout import Layout
 from ellzero.graph.modules import Select
@@ -69,5 +69,4 @@ def _blank(model: nn.Module) -> nn.Module:
             blank = torch.empty_like(tensor, device="meta", requires_grad=False)
             is_parameter = isinstance(tensor, nn.Parameter)
             memo[id(tensor)] = nn.Parameter(blank, tensor.requires_grad) if is_parameter else blank
-    twin: nn.Module = copy.deepcopy(model, memo)
-    return twin
+    return copied(model, memo)

@@ -3,6 +3,7 @@
 __all__ = ["Attribute", "Channels", "Group", "Kind", "Member", "Norm", "Role", "Work"]
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
@@ -152,9 +153,10 @@ class Channels:
     exported: bool = False
 
     def __post_init__(self) -> None:
-        names = [group.name for group in self.groups]
-        for name in {name for name in names if names.count(name) > 1}:
-            raise TraceError(f"two groups are called {name!r}; give each a name of its own")
+        names = Counter(group.name for group in self.groups)
+        for name, number in names.items():
+            if number > 1:
+                raise TraceError(f"two groups are called {name!r}; give each a name of its own")
         for group in self.groups:
             if group.parent and group.parent not in names:
                 raise TraceError(f"group {group.name!r} has an unknown parent{nearest(group.parent, names)}")

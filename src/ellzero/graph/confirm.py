@@ -2,10 +2,11 @@
 
 __all__ = ["confirm", "weed_out"]
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import inf
+from types import MappingProxyType
 
 import torch
 from torch import nn
@@ -16,12 +17,21 @@ from ellzero.graph.cut import cut
 from ellzero.graph.layout import Layout, settle
 from ellzero.graph.outputs import tensors_in
 from ellzero.graph.progress import Progress
-from ellzero.graph.shadow import Example, Run, on_shadow
+from ellzero.graph.shadow import Shadow
+
+_UNLIKE_IN_TRAINING = (nn.modules.batchnorm._NormBase, nn.modules.dropout._DropoutNd)
+"""They do something else in training mode, which accepts any width as well."""
 
 Candidates = Mapping[str, tuple[Attribute, ...]]
 
 
-def confirm(model: nn.Module, example: Example, channels: Channels, candidates: Candidates) -> Channels:
+def confirm(
+    shadow: Shadow,
+    channels: Channels,
+    candidates: Candidates = MappingProxyType({}),
+    *,
+    shapes: Sequence[tuple[int, ...]] | None = None,
+) -> Channels:
     """Keep every group whose removal the forward pass does not survive.
 
     A few channels of every group are cut at once and the result is run on tensors without data. Where it stops,
@@ -29,33 +39,30 @@ def confirm(model: nn.Module, example: Example, channels: Channels, candidates: 
     Only if it still fails are the groups tried one after the other. The same is done with groups that may go entirely.
 
     Args:
-        model: any module; it is not changed.
-        example: its inputs.
+        shadow: a copy of the network; it is not changed.
         channels: what was traced.
         candidates: for each group attributes that may have to follow its width.
+        shapes: of the outputs of the network, if they are known.
 
     Returns:
         The channels; groups that cannot be cut carry the reason, the others the attributes that follow them.
     """
     if not channels.gated:
         return channels
-    return on_shadow(model, example, lambda copy, run: _confirm(copy, run, channels, candidates))
-
-
-def _confirm(model: nn.Module, run: Run, channels: Channels, candidates: Candidates) -> Channels:
-    attempt = _Attempt(model, run, channels)
+    attempt = _Attempt(shadow, channels, _shapes(shadow.run(shadow.model)) if shapes is None else list(shapes))
     cuttable = [group.name for group in channels.gated if group.size > 1]
-    channels, why = _repaired(attempt, cuttable, candidates)
+    channels, outcome = _repaired(attempt, cuttable, candidates)
     attempt.channels = channels
-    failed = weed_out(cuttable, lambda names: attempt.outcome(names, whole=False).why) if why else {}
+    failed = weed_out(cuttable, lambda names: attempt.outcome(names).why) if outcome.why else {}
     channels = channels.keeping(
         {name: f"its width is fixed in the forward pass: {why}" for name, why in failed.items()}
     )
     if not channels.gated:
         return channels
     attempt.channels = channels
+    trains = not outcome.is_same_in_training
     removable = [group.name for group in channels.gated if group.removable]
-    failed = weed_out(removable, lambda names: attempt.outcome(names, whole=True).why)
+    failed = weed_out(removable, lambda names: attempt.outcome(names, whole=True, trains=trains).why)
     return replace(channels, groups=tuple(_stays(group, failed) for group in channels.groups))
 
 
@@ -63,10 +70,10 @@ def _stays(group: Group, failed: Iterable[str]) -> Group:
     return replace(group, removable=False) if group.name in failed else group
 
 
-def _repaired(attempt: "_Attempt", names: list[str], candidates: Candidates) -> tuple[Channels, str]:
+def _repaired(attempt: "_Attempt", names: list[str], candidates: Candidates) -> tuple[Channels, "_Outcome"]:
     """Give the groups the attributes without which the forward pass stops, and those whose name says what they are.
 
-    Also returns what still goes wrong, empty if nothing does.
+    Also returns what happens then.
     """
     original = attempt.channels
     known = {signature(one) for found in candidates.values() for one in found}
@@ -74,7 +81,7 @@ def _repaired(attempt: "_Attempt", names: list[str], candidates: Candidates) -> 
 
     def outcome(signatures: set[Signature]) -> "_Outcome":
         attempt.channels = _following(original, candidates, signatures)
-        return attempt.outcome(names, whole=False)
+        return attempt.outcome(names)
 
     now = outcome(chosen)
     while now.why and now.module is not None:
@@ -87,7 +94,7 @@ def _repaired(attempt: "_Attempt", names: list[str], candidates: Candidates) -> 
         if best[0].progress <= now.progress or len(alike) > 1:  # of several only one is right; shapes do not tell which
             break
         now, chosen = best
-    return _following(original, candidates, chosen), now.why
+    return _following(original, candidates, chosen), now
 
 
 def _following(channels: Channels, candidates: Candidates, signatures: set[Signature]) -> Channels:
@@ -107,7 +114,7 @@ def weed_out(names: list[str], failure: Callable[[list[str]], str]) -> dict[str,
     Returns:
         For each group that is to be kept, what went wrong.
     """
-    if not failure(names):
+    if not names or not failure(names):
         return {}
     good: list[str] = []
     failed: dict[str, str] = {}
@@ -122,22 +129,31 @@ def weed_out(names: list[str], failure: Callable[[list[str]], str]) -> dict[str,
 
 @dataclass(frozen=True)
 class _Outcome:
-    """What went wrong, empty if nothing did; after how many modules and operations; in which module it stopped."""
+    """What went wrong, empty if nothing did; after how many modules and operations; in which module it stopped.
+
+    `is_same_in_training` says that training mode did the same, operation for operation.
+    """
 
     why: str
     progress: tuple[float, float]
     module: str | None = None
+    is_same_in_training: bool = False
 
 
 class _Attempt:
     """Cuts of one network that are tried and thrown away."""
 
-    def __init__(self, model: nn.Module, run: Run, channels: Channels) -> None:
-        self.model, self.run, self.channels = model, run, channels
-        self.expected = _shapes(run(model))
+    def __init__(self, shadow: Shadow, channels: Channels, expected: list[tuple[int, ...]]) -> None:
+        self.model, self.run, self.channels, self.expected = shadow.model, shadow.run, channels, expected
 
-    def outcome(self, names: list[str], *, whole: bool) -> _Outcome:
-        """What happens when the first few channels of these groups are shut, not everywhere the same number, or all."""
+    def outcome(self, names: list[str], *, whole: bool = False, trains: bool = True) -> _Outcome:
+        """What happens when the first few channels of these groups are shut, not everywhere the same number, or all.
+
+        Args:
+            names: the groups.
+            whole: whether all of their channels are shut.
+            trains: whether training mode is tried, too.
+        """
         layout = Layout.of(self.channels)
         is_open = torch.ones(layout.num_gates, dtype=torch.bool)
         for number, (group, place) in enumerate(layout.slices()):
@@ -152,11 +168,21 @@ class _Attempt:
             return _Outcome(_said(error), progress.count, progress.module)
         if shapes != self.expected:
             return _Outcome(f"the output has shape {shapes} instead of {self.expected}", progress.count)
+        return self._trained(small, progress) if trains else _Outcome("", (inf, inf))
+
+    def _trained(self, small: nn.Module, evaluated: Progress) -> _Outcome:
+        """What happens in training mode; without dropout, which would only take other ways to the same shapes."""
+        for module in small.train().modules():
+            if isinstance(module, nn.modules.dropout._DropoutNd):
+                module.p = 0.0
+        progress = Progress()
         try:
-            self.run(small.train())
+            progress.watch(small, self.run)
         except Exception as error:  # whatever the user's forward raises
             return _Outcome(_said(error) if self._trains else "", (inf, inf))
-        return _Outcome("", (inf, inf))
+        unlike = {name for name, one in small.named_modules() if isinstance(one, _UNLIKE_IN_TRAINING)}
+        done, before = ([call for call in one.calls if call.module not in unlike] for one in (progress, evaluated))
+        return _Outcome("", (inf, inf), is_same_in_training=done == before)
 
     @cached_property
     def _trains(self) -> bool:

@@ -6,8 +6,6 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 
-import numpy as np
-
 from ellzero.graph.labels import FIXED, Labels, Read, Toil, Vector, Vectors
 from ellzero.graph.record import Call, Value
 
@@ -118,8 +116,7 @@ def read(labels: Labels, call: Call, channels: Vector | None, weight: Vector | N
                 labels.pin(found, NO_CHANNELS if found is weight else "is read by a weight of width one")
         return
     labels.unite(channels, weight)
-    for number in np.unique(labels.slot_of(weight)):
-        tensor, dim = labels.slots[number]
+    for tensor, dim in labels.slots_in(weight):
         alone = select and tensor == f"{call.module}.weight".lstrip(".")
         before = labels.reads.get((tensor, dim))
         labels.reads[tensor, dim] = Read(tensor, dim, call.module, alone and (before is None or before.select))
@@ -128,7 +125,7 @@ def read(labels: Labels, call: Call, channels: Vector | None, weight: Vector | N
 def write(labels: Labels, written: Vector | None) -> None:
     """A weight's dimension produces the channels of an activation."""
     if written is not None:
-        labels.written.update(labels.slots[number] for number in np.unique(labels.slot_of(written)))
+        labels.written.update(labels.slots_in(written))
 
 
 def _grouped_matrix(labels: Labels, call: Call) -> None:

@@ -1,6 +1,6 @@
 """Costs as polynomials in expected open counts, of the network that will really be delivered."""
 
-__all__ = ["KINDS", "Costs", "Target"]
+__all__ = ["COUNTED", "KINDS", "Costs", "Target"]
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,6 +19,9 @@ from ellzero.graph.layout import Layout
 
 KINDS = ("params", "macs", "units")
 """Stored numbers, multiply-adds of one forward pass on the example, and open gates."""
+
+COUNTED = ("terms",)
+"""Costs that are limited by a number and not by a share: channels that no parameter writes, such as candidate terms."""
 
 _Slot = tuple[str, int]
 
@@ -173,10 +176,15 @@ class Costs:
 
 
 def _terms(layout: Layout, target: Target) -> list[_Term]:
-    if target.kind not in KINDS:
-        raise ValueError(f"unknown cost {target.kind!r}{nearest(target.kind, KINDS)}")
+    if target.kind not in (*KINDS, *COUNTED):
+        raise ValueError(f"unknown cost {target.kind!r}{nearest(target.kind, [*KINDS, *COUNTED])}")
     terms = _all_terms(layout, target.kind)
     found = [term for term in terms if term.coefficient and _matches(term.name, target.pattern)]
+    if not terms and target.kind == "terms":
+        raise ValueError(
+            "no channel of this network is a candidate term: all are written by parameters, or kept; give it a "
+            "SparseDictionary, or limit units"
+        )
     if not terms:
         raise ValueError(f"no {target.kind} are known: these channels were written by hand; trace(model, example) them")
     if not found:
@@ -189,6 +197,9 @@ def _all_terms(layout: Layout, kind: str) -> list[_Term]:
     channels = layout.channels
     if kind == "units":
         return [_Term(group.name, 1, ((group.name, -1),)) for group in channels.gated]
+    if kind == "terms":
+        fixed = [g for g in channels.gated if g.writers and not channels.shapes.keys() & set(g.writers)]
+        return [_Term(group.name, 1, ((group.name, -1),)) for group in fixed if channels.shapes]
     gated = set(layout.gates_of_slots())
     if kind == "params":
         return [_term(name, 1, _dimensions(channels, name), channels, gated) for name in channels.shapes]

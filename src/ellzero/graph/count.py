@@ -11,10 +11,10 @@ from typing import Any
 import torch
 from torch import nn
 from torch.utils._pytree import tree_map
-from torch.utils.flop_counter import FlopCounterMode, flop_registry, sdpa_flop_count
+from torch.utils.flop_counter import FlopCounterMode, flop_registry
 
 from ellzero.graph.record import Call, Value
-from ellzero.graph.shadow import Example, Run, on_shadow
+from ellzero.graph.shadow import Example, Shadow, on_shadow
 
 
 @dataclass(frozen=True)
@@ -52,14 +52,14 @@ def count(model: nn.Module, example: Example) -> Count:
     """
     counter = FlopCounterMode(display=False, custom_mapping=dict(_UNCOUNTED))
 
-    def counted(copy: nn.Module, run: Run) -> None:
-        copy.requires_grad_(False)
+    def counted(shadow: Shadow) -> None:
+        shadow.model.requires_grad_(False)
 
         def network(*args: Any, **kwargs: Any) -> Any:
             with counter:
-                return copy(*args, **kwargs)
+                return shadow.model(*args, **kwargs)
 
-        run(network)
+        shadow.run(network)
 
     on_shadow(model, example, counted)
     return Count(sum(parameter.numel() for parameter in model.parameters()), counter.get_total_flops() // 2)
@@ -77,7 +77,8 @@ def multiply_adds_of(call: Call) -> int:
 
 
 def _attention(query: Sequence[int], key: Sequence[int], value: Sequence[int], *_: Any, **__: Any) -> int:
-    return int(sdpa_flop_count(query, key, value))
+    """Scores and their sums for every head of the queries, which may share the keys of another."""
+    return 2 * prod(query[:-1]) * key[-2] * (query[-1] + value[-1])
 
 
 def _product(matrix: Sequence[int], *_: Any, **__: Any) -> int:
@@ -91,9 +92,12 @@ def _added_product(_added: Sequence[int], matrix: Sequence[int], *_: Any, **__: 
 
 _UNCOUNTED: Mapping[Any, Callable[..., int]] = MappingProxyType({
     torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention,
+    torch.ops.aten._scaled_dot_product_flash_attention: _attention,
+    torch.ops.aten._scaled_dot_product_efficient_attention: _attention,
+    torch.ops.aten._scaled_dot_product_cudnn_attention: _attention,
     torch.ops.aten.mv: _product,
     torch.ops.aten.addmv: _added_product,
     torch.ops.aten.dot: _product,
     torch.ops.aten.vdot: _product,
 })  # fmt: skip
-"""Not counted by PyTorch up to 2.13: floating-point operations by shapes of the arguments."""
+"""Not counted by PyTorch up to 2.13, or (up to 2.9) not where queries share keys: operations by shapes of arguments."""

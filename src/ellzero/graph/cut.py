@@ -12,7 +12,9 @@ from torch._subclasses.fake_tensor import FakeTensor
 from torch.fx import GraphModule
 
 from ellzero.errors import SurgeryError
-from ellzero.graph.copied import copied
+from ellzero.graph.copies import copied
+from ellzero.graph.fake import blank
+from ellzero.graph.following import FollowsCut
 from ellzero.graph.layout import Layout
 from ellzero.graph.memory_format import laid_out_like
 from ellzero.graph.modules import Convolution, NoChannels, OnlyBias, Select
@@ -64,16 +66,19 @@ def cut(
     kept = kept_indices(layout, is_open)
     memo: dict[int, Any] = {}
     for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
+        if isinstance(tensor, FakeTensor):
+            shape = [len(kept.get((name, dim), range(size))) for dim, size in enumerate(tensor.shape)]
+            memo[id(tensor)] = blank(tensor, shape)
+            continue
         small = _shrink(name, tensor.detach(), kept, factors or {})
         memo[id(tensor)] = _as_parameter(small, tensor) if isinstance(tensor, nn.Parameter) else small
-    small_model: nn.Module = copied(model, memo)
+    small_model = copied(model, memo)
     if isinstance(model, GraphModule) and isinstance(small_model, GraphModule) and layout.channels.exported:
         return _resized(model, small_model, layout, is_open)
     _correct_attributes(small_model, layout, is_open)
-    for module in list(small_model.modules()):
-        stand_in = _correct(module)
-        if stand_in is not None:
-            _replace(small_model, module, stand_in)
+    _let_follow(small_model, kept)
+    corrected = [(module, _correct(module)) for module in small_model.modules()]
+    _replace(small_model, {id(module): stand_in.train(module.training) for module, stand_in in corrected if stand_in})
     for slot in _selected(layout):
         small_model = _select(small_model, layout, slot, is_open)
     return small_model
@@ -99,8 +104,6 @@ def _as_parameter(small: Tensor, before: nn.Parameter) -> nn.Parameter:
 
 
 def _shrink(name: str, tensor: Tensor, kept: Mapping[Slot, Tensor], factors: Mapping[Slot, Tensor]) -> Tensor:
-    if isinstance(tensor, FakeTensor):  # one operation instead of several, where there is nothing to select from
-        return tensor.new_empty([len(kept.get((name, dim), range(size))) for dim, size in enumerate(tensor.shape)])
     original = tensor
     for dim in range(tensor.dim()):
         index = kept.get((name, dim))
@@ -173,6 +176,15 @@ def _correct_attributes(model: nn.Module, layout: Layout, is_open: Tensor) -> No
             setattr(module, one.name, one.multiple * int(is_open[place].sum()))
 
 
+def _let_follow(model: nn.Module, kept: Mapping[Slot, Tensor]) -> None:
+    """Modules that keep facts about their tensors elsewhere correct them; not on tensors without data."""
+    for prefix, module in model.named_modules():
+        if isinstance(module, FollowsCut) and not any(isinstance(own, FakeTensor) for own in module.buffers()):
+            start = f"{prefix}." if prefix else ""
+            own = {(n.removeprefix(start), dim): i for (n, dim), i in kept.items() if n.startswith(start)}
+            module.follow_cut(own)
+
+
 def _correct_convolution(module: Convolution) -> nn.Module | None:
     first, second = module.weight.shape[:2]
     depthwise = module.groups > 1 and module.groups == module.in_channels
@@ -187,12 +199,12 @@ def _correct_convolution(module: Convolution) -> nn.Module | None:
     return None if module.in_channels else OnlyBias(module)
 
 
-def _replace(model: nn.Module, old: nn.Module, new: nn.Module) -> None:
-    """Put a module in the place of another, under every name that it has."""
-    new.train(old.training)
-    for parent in list(model.modules()):
-        for name, child in parent.named_children():
-            if child is old and parent is not new:
+def _replace(model: nn.Module, stand_ins: Mapping[int, nn.Module]) -> None:
+    """Put modules in the place of others, known by their identity, under every name that those have."""
+    for parent in list(model.modules()) if stand_ins else ():
+        for name, child in list(parent._modules.items()):
+            new = stand_ins.get(id(child))
+            if new is not None and parent is not new:
                 setattr(parent, name, new)
 
 
@@ -209,9 +221,10 @@ def _select(model: nn.Module, layout: Layout, slot: Slot, is_open: Tensor) -> nn
     dim = -1 if isinstance(reader, nn.Linear) else 1 - weight.dim()
     select = Select(picked, dim=dim, width=width).to(weight.device)
     selected = nn.Sequential(OrderedDict(select=select, reader=reader))
+    selected.train(reader.training)
     if reader is model:
-        return selected.train(reader.training)
-    _replace(model, reader, selected)
+        return selected
+    _replace(model, {id(reader): selected})
     return model
 
 

@@ -1,49 +1,20 @@
 """Whether a description of channels, perhaps written by hand, fits a network: refuse it before anything is trained."""
 
-__all__ = ["check_fit", "prove"]
+__all__ = ["check_fit"]
 
-from collections.abc import Mapping
-from types import MappingProxyType
 from typing import get_args
 
 import numpy as np
 from torch import Tensor, nn
-from torch.fx import GraphModule
 
 from ellzero.errors import TraceError, nearest
-from ellzero.graph.channels import Attribute, Channels, Group, Member, Role
+from ellzero.graph.channels import Channels, Group, Member, Role
 from ellzero.graph.confirm import confirm
 from ellzero.graph.exported import exported_graph
 from ellzero.graph.layout import Layout
 from ellzero.graph.modules import Convolution
 from ellzero.graph.rehearse import rehearse
-from ellzero.graph.shadow import Example
-
-_REHEARSALS = 4
-"""Rules vouch for traced channels, nothing for those written by hand: a dead ReLU must not hide a mistake."""
-
-
-def prove(
-    model: nn.Module,
-    example: Example,
-    channels: Channels,
-    candidates: Mapping[str, tuple[Attribute, ...]] = MappingProxyType({}),
-    *,
-    times: int = 1,
-    graph: GraphModule | None = None,
-) -> Channels:
-    """Keep every group that cannot be cut without an error or a change of what the network computes.
-
-    Args:
-        model: any module; it is not changed.
-        example: its inputs.
-        channels: what was traced, or written by hand.
-        candidates: for each group attributes that may have to follow its width.
-        times: how often the values are compared.
-        graph: the exported network, if the channels are those of one and it is there already.
-    """
-    subject = (graph or exported_graph(model, example)) if channels.exported else model
-    return rehearse(model, example, confirm(subject, example, channels, candidates), times=times)
+from ellzero.graph.shadow import Example, on_shadow
 
 
 def check_fit(model: nn.Module, example: Example, channels: Channels) -> None:
@@ -78,7 +49,9 @@ def check_fit(model: nn.Module, example: Example, channels: Channels) -> None:
         _check_parent(group, channels)
     _check_overlaps(channels)
     _check_sizes(channels, tensors)
-    proven = prove(model, example, channels, times=_REHEARSALS)
+    subject = exported_graph(model, example) if channels.exported else model
+    confirmed = on_shadow(subject, example, lambda shadow: confirm(shadow, channels))
+    proven = rehearse(model, example, confirmed)
     for before, after in zip(channels.groups, proven.groups, strict=True):
         if before.reason != after.reason:
             raise TraceError(f"group {before.name!r} does not describe this network: {after.reason}")

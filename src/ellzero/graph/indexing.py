@@ -5,9 +5,7 @@ __all__ = ["INDEXING"]
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-import numpy as np
-
-from ellzero.graph.contractions import meet
+from ellzero.graph.contractions import meet, read, write
 from ellzero.graph.labels import Labels
 from ellzero.graph.record import Call, Value
 
@@ -21,7 +19,7 @@ def _embedding(labels: Labels, call: Call) -> None:
     if 0 in vectors:
         labels.pin(vectors[0], _CHOSEN)
     if 1 in vectors:
-        labels.written.update(labels.slots[number] for number in np.unique(labels.slot_of(vectors[1])))
+        labels.written.update(labels.slots_in(vectors[1]))
         labels.put(out, {len(out.shape) - 1: vectors[1]})
 
 
@@ -47,18 +45,34 @@ def _index(labels: Labels, call: Call) -> None:
 
 
 def _index_select(labels: Labels, call: Call) -> None:
-    """`source.index_select(dim, index)`, and `gather`, whose index is as wide as its result."""
+    """`source.index_select(dim, index)`, and `gather`, whose index is as wide as its result.
+
+    A stored index writes channels, if what it selects from has none: one entry less is one channel less.
+    """
     source, dim = call.args[0], int(call.args[1]) % len(call.args[0].shape)
-    labels.pin_all(call.sources[1:], "decides which values are read")
     vectors = dict(labels.of(source))
+    index = call.sources[1]
+    if dim not in vectors and index.number in labels.origin and len(index.shape) == 1:
+        write(labels, labels.of(index).get(0))
+        labels.put(call.targets[0], vectors if 0 not in labels.of(index) else vectors | {dim: labels.of(index)[0]})
+        return
+    labels.pin_all(call.sources[1:], "decides which values are read")
     if dim in vectors:
         labels.pin(vectors.pop(dim), _CHOSEN)
     labels.put(call.targets[0], vectors)
 
 
 def _index_add(labels: Labels, call: Call) -> None:
-    """Values are added to, or put in the place of, rows of others; the index itself carries no channels."""
+    """Values are added to rows of others; the index itself carries no channels.
+
+    Unless it is stored, and so are the values: then its entries go together, and nothing is added where one is missing.
+    """
     target, dim, index, *values = call.args
+    if _is_stored_sum(labels, target, index, values):
+        write(labels, labels.of(index).get(0))
+        read(labels, call, labels.of(index).get(0), labels.of(values[0]).get(0), select=False)
+        labels.put(call.targets[0], {})
+        return
     labels.pin_all([index], "decides where values are written")
     rows = [value for value in values if isinstance(value, Value)]
     for value in [target, *rows]:
@@ -66,6 +80,12 @@ def _index_add(labels: Labels, call: Call) -> None:
             labels.pin(labels.of(value)[dim], "rows are written by the data")
     one_row = [_without(labels, value, dim) for value in [target, *rows]]
     labels.put(call.targets[0], meet(labels, one_row[0].shape, one_row))
+
+
+def _is_stored_sum(labels: Labels, target: Value, index: Value, values: list[object]) -> bool:
+    stored = [value for value in (index, *values) if isinstance(value, Value) and value.number in labels.origin]
+    is_empty = all(labels.is_constant(found) for found in labels.of(target).values())
+    return len(stored) == 2 == 1 + len(values) and len(index.shape) == len(target.shape) == 1 and is_empty
 
 
 def _without(labels: Labels, value: Value, dim: int) -> Value:

@@ -2,7 +2,7 @@
 
 __all__ = ["CONSTANT", "NONE", "Labels", "Normed", "Read", "Split", "Toil", "Vector", "Vectors"]
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -71,7 +71,8 @@ class Labels:
     channels over several dimensions, along which of them they are told apart (by default the first). `is_wide` says
     that channels which are normalised together may be removed all the same, `is_exported` that places at which
     channels are cut will be corrected. `derived` holds the values that depend on stored tensors only: computed
-    weights. `known` are the classes at a number of labels and unions.
+    weights. `known` are the classes at a number of labels and unions, `bounds` the starts as they were last looked
+    through, `moved` where operations that rearrange put what lies along a dimension.
     """
 
     slots: list[tuple[str, int]] = field(default_factory=list)
@@ -91,6 +92,8 @@ class Labels:
     norms: list[Normed] = field(default_factory=list)
     derived: set[int] = field(default_factory=set)
     known: tuple[int, int, Vector] = (-1, -1, np.zeros(0, dtype=np.int64))
+    bounds: Vector = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    moved: dict[Hashable, list[tuple[int, Vector] | None]] = field(default_factory=dict)
     sizes: dict[str, int] = field(default_factory=dict)
     widths: dict[tuple[str, int], int] = field(default_factory=dict)
 
@@ -114,6 +117,9 @@ class Labels:
 
     def unite(self, one: Vector, other: Vector) -> None:
         """The labels that meet are one channel; a channel that meets no channel is pinned: its width is fixed."""
+        if one.min(initial=0) > NONE and other.min(initial=0) > NONE:
+            self.pairs.append((one, other))
+            return
         both = (one != NONE) & (other != NONE)
         self.pairs.append((one[both], other[both]))
         lonely = np.concatenate([one[(one != NONE) & (other == NONE)], other[(other != NONE) & (one == NONE)]])
@@ -128,7 +134,7 @@ class Labels:
 
     def is_constant(self, labels: Vector) -> bool:
         """Whether these belong to values that are the same everywhere."""
-        return all(self.slots[number][0] == CONSTANT for number in np.unique(self.slot_of(labels[labels != NONE])))
+        return all(tensor == CONSTANT for tensor, _ in self.slots_in(labels[labels != NONE]))
 
     def pin(self, labels: Vector, reason: str) -> None:
         """Keep these channels, and say why."""
@@ -144,7 +150,17 @@ class Labels:
 
     def slot_of(self, labels: Vector) -> NDArray[np.int64]:
         """For each label the number of the stored dimension that owns it."""
-        return np.searchsorted(np.asarray(self.starts), labels, side="right") - 1
+        if len(self.bounds) != len(self.starts):
+            self.bounds = np.asarray(self.starts, dtype=np.int64)
+        return np.searchsorted(self.bounds, labels, side="right") - 1
+
+    def slots_in(self, labels: Vector) -> list[tuple[str, int]]:
+        """The stored dimensions that own some of these labels."""
+        if not labels.size:
+            return []
+        first, last = self.slot_of(np.array([labels.min(), labels.max()])).tolist()
+        numbers = [first] if first == last else np.unique(self.slot_of(labels)).tolist()
+        return [self.slots[number] for number in numbers]
 
     def classes(self) -> Vector:
         """For each label the smallest label of its channel."""

@@ -2,7 +2,6 @@
 
 __all__ = ["MOVEMENTS", "moves", "short"]
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
@@ -11,10 +10,12 @@ import torch
 
 from ellzero.graph.contractions import meet
 from ellzero.graph.labels import CONSTANT, Labels, Vector, Vectors
+from ellzero.graph.names import built_alike
 from ellzero.graph.record import Call
 from ellzero.graph.reshape import reshape
 
 Rule = Callable[[Labels, Call], None]
+Part = tuple[int, Vector]
 
 
 def short(call: Call) -> str:
@@ -46,24 +47,24 @@ def _copy(labels: Labels, call: Call) -> None:
 
 
 def moves(labels: Labels, call: Call) -> None:
-    """The rule for operations that only copy and rearrange: the operation itself is applied to labels."""
+    """The rule for operations that only copy and rearrange: the operation itself is applied to places of labels."""
     source = call.sources[0]
     origin = labels.origin.get(source.number)
     results: list[Vectors] = [{} for _ in call.targets]
     for dim, vector in labels.of(source).items():
-        shape = [1] * len(source.shape)
-        shape[dim] = len(vector)
-        spread = torch.from_numpy(vector).view(shape).expand(source.shape)
-        moved = call.op(spread, *call.args[1:], **call.kwargs)
-        is_parted = _is_slice(labels, call) or (isinstance(moved, (list, tuple)) and _part(labels, moved, dim))
-        for known, tensor in zip(results, moved if isinstance(moved, (list, tuple)) else [moved], strict=True):
-            found = _varying(tensor)
-            if found is None or not (is_parted or sorted(found[1]) == sorted(vector)):
+        key = (call.op, source.shape, dim, repr((call.args[1:], call.kwargs)))
+        if key not in labels.moved:
+            labels.moved[key] = _moved(call, dim)
+        parts = [None if part is None else (part[0], vector[part[1]]) for part in labels.moved[key]]
+        is_list = isinstance(call.results, (list, tuple))
+        is_parted = _is_slice(labels, call) or (is_list and _part(labels, parts, dim))
+        for known, part in zip(results, parts, strict=True):
+            if part is None or not (is_parted or np.array_equal(np.sort(part[1]), np.sort(vector))):
                 labels.pin(vector, f"is cut at fixed places by {short(call)}")
-            elif found[0] in known:
-                labels.unite(known[found[0]], found[1])
+            elif part[0] in known:
+                labels.unite(known[part[0]], part[1])
             else:
-                known[found[0]] = found[1]
+                known[part[0]] = part[1]
     for out, vectors in zip(call.targets, results, strict=True):
         labels.put(out, vectors, origin=origin if vectors else None)
 
@@ -72,6 +73,15 @@ def _is_slice(labels: Labels, call: Call) -> bool:
     """Whether neighbouring channels are taken at places that will be corrected."""
     step = call.args[4] if len(call.args) > 4 else call.kwargs.get("step", 1)
     return labels.is_exported and short(call) in ("slice", "narrow") and step == 1
+
+
+def _moved(call: Call, dim: int) -> list[Part | None]:
+    """Where what lies along one dimension goes: for each result the dimension and the places, if it is one."""
+    sizes = call.sources[0].shape
+    shape = [sizes[dim] if dim == own else 1 for own in range(len(sizes))]
+    spread = torch.arange(sizes[dim]).view(shape).expand(sizes)
+    moved = call.op(spread, *call.args[1:], **call.kwargs)
+    return [_varying(tensor) for tensor in (moved if isinstance(moved, (list, tuple)) else [moved])]
 
 
 def _expand(labels: Labels, call: Call) -> None:
@@ -85,9 +95,9 @@ def _expand(labels: Labels, call: Call) -> None:
     labels.put(out, labels.of(out) | {dim: labels.allot(CONSTANT, dim, out.shape[dim]) for dim in copied})
 
 
-def _part(labels: Labels, moved: Sequence[torch.Tensor], dim: int) -> bool:
+def _part(labels: Labels, moved: Sequence[Part | None], dim: int) -> bool:
     """Whether a dimension was cut into parts; equal ones lose the same channels, so that they stay equal."""
-    parts = [found[1] for tensor in moved if (found := _varying(tensor)) is not None and found[0] == dim]
+    parts = [part[1] for part in moved if part is not None and part[0] == dim]
     if len(parts) < len(moved):
         return False
     if len({len(part) for part in parts}) == 1:
@@ -96,8 +106,8 @@ def _part(labels: Labels, moved: Sequence[torch.Tensor], dim: int) -> bool:
     return True
 
 
-def _varying(tensor: torch.Tensor) -> tuple[int, Vector] | None:
-    """The one dimension along which labels differ, and the labels along it."""
+def _varying(tensor: torch.Tensor) -> Part | None:
+    """The one dimension along which values differ, and the values along it."""
     dims = [dim for dim in range(tensor.dim()) if tensor.stride(dim) != 0 and tensor.shape[dim] > 1]
     if len(dims) != 1:
         return None
@@ -107,7 +117,7 @@ def _varying(tensor: torch.Tensor) -> tuple[int, Vector] | None:
 
 def _view(labels: Labels, call: Call) -> None:
     source, out = call.sources[0], call.targets[0]
-    site = f"{re.sub('[0-9]+', '*', call.module)} {source.shape} {out.shape}"
+    site = f"{built_alike(call.module)} {source.shape} {out.shape}"
     vectors = reshape(labels, labels.of(source), source.shape, out.shape, site=site)
     labels.put(out, vectors, origin=labels.origin.get(source.number))
 

@@ -1,24 +1,39 @@
 """How far a forward pass comes before it fails, and in which module."""
 
-__all__ = ["Progress", "module_names"]
+__all__ = ["Progress", "Seen", "module_names"]
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
-from torch import nn
+from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from ellzero.graph.shadow import Run
 
 
+class Seen(NamedTuple):
+    """An operation: in which module, what it is, the shapes of its operands, and its other arguments."""
+
+    module: str
+    op: Any
+    shapes: list[tuple[int, ...]]
+    others: list[Any]
+
+
 class Progress(TorchDispatchMode):
-    """Counts modules that were entered and operations within all of them, and knows which module ran last."""
+    """Counts modules that were entered and operations within all of them, and knows which module ran last.
+
+    Attributes:
+        module: which module ran last; none if none did.
+        calls: every operation that was begun.
+    """
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._num_operations = 0
         self.module: str | None = None
+        self.calls: list[Seen] = []
         self._stack = _Stack()
 
     def watch(self, model: nn.Module, run: Run) -> Any:
@@ -34,7 +49,17 @@ class Progress(TorchDispatchMode):
             finally:
                 self.module = self._stack[-1] if self._stack else ""
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Whether PyTorch guards every single call against being compiled; nothing here is."""
+        return False
+
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func.namespace == "prim":  # asks for a device, which only fake tensors are asked for
+            return func(*args, **kwargs or {})
+        seen = Seen(self._stack[-1] if self._stack else "", func, [], [])
+        _look((args, kwargs), seen.shapes, seen.others)
+        self.calls.append(seen)
         result = func(*args, **kwargs or {})
         self._num_operations += 1
         return result
@@ -43,6 +68,18 @@ class Progress(TorchDispatchMode):
     def count(self) -> tuple[float, float]:
         """Entered modules, and operations: another broadcast may change the second, but not the first."""
         return self._stack.num_entered, self._num_operations
+
+
+def _look(tree: Any, shapes: list[tuple[int, ...]], others: list[Any]) -> None:
+    if isinstance(tree, Tensor):
+        shapes.append(tree.shape)
+    elif isinstance(tree, (list, tuple)):
+        for part in tree:
+            _look(part, shapes, others)
+    elif isinstance(tree, dict):
+        _look(list(tree.items()), shapes, others)
+    else:
+        others.append(tree)
 
 
 class _Stack(list[str]):

@@ -2,24 +2,24 @@
 
 __all__ = ["Call", "Recorder", "Recording", "Value", "record"]
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from torch import Tensor, nn
-from torch._subclasses.fake_tensor import FakeTensor
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_flatten, tree_map
+from torch.utils._pytree import tree_flatten
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from ellzero.errors import TraceError
 from ellzero.graph.outputs import tensors_in
 from ellzero.graph.progress import module_names
-from ellzero.graph.shadow import NEEDS_DATA, Example, Run, on_shadow
+from ellzero.graph.shadow import NEEDS_DATA, Example, Shadow, on_shadow
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Value:
     """A tensor that flowed through the network: its number, its shape, and nothing else."""
 
@@ -64,12 +64,18 @@ class Recording:
     needs_data: bool = False
 
 
-def values_in(tree: Any) -> list[Value]:
-    """All values in a nested structure, in order."""
-    return [leaf for leaf in tree_flatten(tree)[0] if isinstance(leaf, Value)]
+def values_in(tree: Any) -> Iterator[Value]:
+    """All values in nested lists, tuples and dictionaries, in order."""
+    if isinstance(tree, Value):
+        yield tree
+    elif isinstance(tree, (list, tuple)):
+        for part in tree:
+            yield from values_in(part)
+    elif isinstance(tree, dict):
+        yield from values_in(list(tree.values()))
 
 
-def record(model: nn.Module, example: Example) -> Recording:
+def record(model: nn.Module, example: Example) -> tuple[Recording, Shadow]:
     """Write down every ATen operation of one forward pass in evaluation mode.
 
     The network runs on fake tensors, which have shapes and no data; where its control flow depends on data,
@@ -80,15 +86,16 @@ def record(model: nn.Module, example: Example) -> Recording:
         example: its inputs; see `forward`.
 
     Returns:
-        The recording.
+        The recording, and the copy of the network that it was made with.
 
     Raises:
         TraceError: if the forward pass fails on the example.
     """
-    return on_shadow(model, example, _record)
+    return on_shadow(model, example, lambda shadow: (_record(shadow), shadow))
 
 
-def _record(model: nn.Module, run: Run) -> Recording:
+def _record(shadow: Shadow) -> Recording:
+    model = shadow.model
     recorder = Recorder()
     stored = {name: recorder.value(tensor) for name, tensor in _stored(model)}
     inputs: list[Value] = []
@@ -101,7 +108,7 @@ def _record(model: nn.Module, run: Run) -> Recording:
 
     with module_names(model, recorder.stack):
         try:
-            output = run(recorded)
+            output = shadow.run(recorded)
         except (TraceError, *NEEDS_DATA):
             raise
         except Exception as error:
@@ -118,12 +125,7 @@ def _record(model: nn.Module, run: Run) -> Recording:
             f"the forward pass returned {type(output).__name__} without any tensor in it; return at least one"
         )
     unreached = _unreached(model, stored, recorder.calls)
-    needs_data = not _is_shadow(model)
-    return Recording(tuple(recorder.calls), tuple(inputs), tuple(outputs), stored, unreached, needs_data)
-
-
-def _is_shadow(model: nn.Module) -> bool:
-    return any(isinstance(parameter, FakeTensor) for parameter in model.parameters())
+    return Recording(tuple(recorder.calls), tuple(inputs), tuple(outputs), stored, unreached, shadow.has_data)
 
 
 def _unreached(model: nn.Module, stored: dict[str, Value], calls: list[Call]) -> tuple[str, ...]:
@@ -151,8 +153,8 @@ class Recorder(TorchDispatchMode):
         self.calls: list[Call] = []
         self.stack: list[str] = []
         self.failed = ""
-        self._numbers: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
-        self._count = 0
+        self._values: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
+        self._count = itertools.count()
 
     @property
     def module(self) -> str:
@@ -160,22 +162,35 @@ class Recorder(TorchDispatchMode):
 
     def value(self, tensor: Tensor) -> Value:
         """The same for the same tensor."""
-        if tensor not in self._numbers:
-            self._numbers[tensor] = self._count
-            self._count += 1
-        return Value(self._numbers[tensor], tuple(int(size) for size in tensor.shape))
+        known: Value | None = self._values.get(tensor)
+        shape = tuple(tensor.shape)
+        if known is None or known.shape != shape:  # the shape of a tensor may be changed in place
+            number = next(self._count) if known is None else known.number
+            known = self._values[tensor] = Value(number, shape)
+        return known
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Whether PyTorch guards every single call against being compiled; nothing here is."""
+        return False
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func.namespace == "prim":  # asks for a device, which only fake tensors are asked for
+            return func(*args, **kwargs or {})
         kwargs = kwargs or {}
-        before = self.as_values((args, kwargs))
+        before = self.as_values(args), self.as_values(kwargs)
         try:
             result = func(*args, **kwargs)
         except Exception:
             self.failed = f", at {func.overloadpacket}"
             raise
-        self.calls.append(Call(func, tuple(before[0]), before[1], self.as_values(result), self.module))
+        self.calls.append(Call(func, *before, self.as_values(result), self.module))
         return result
 
     def as_values(self, tree: Any) -> Any:
-        """A nested structure with values in place of tensors."""
-        return tree_map(lambda leaf: self.value(leaf) if isinstance(leaf, Tensor) else leaf, tree)
+        """Nested lists, tuples and dictionaries with values in place of tensors."""
+        if isinstance(tree, Tensor):
+            return self.value(tree)
+        if isinstance(tree, (list, tuple)):
+            return (list if isinstance(tree, list) else tuple)(map(self.as_values, tree))
+        return {key: self.as_values(part) for key, part in tree.items()} if isinstance(tree, dict) else tree

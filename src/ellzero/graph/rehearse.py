@@ -2,54 +2,67 @@
 
 __all__ = ["rehearse"]
 
-import copy
 from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
-from torch.utils._pytree import tree_map
 
 from ellzero.graph.channels import Channels, Norm
 from ellzero.graph.confirm import weed_out
+from ellzero.graph.copies import copied
 from ellzero.graph.cut import cut, kept_indices
 from ellzero.graph.exported import exported_graph
 from ellzero.graph.layout import Layout, settle
 from ellzero.graph.norms import gated_norms, normalising_open
 from ellzero.graph.outputs import tensors_in
+from ellzero.graph.progress import Progress
+from ellzero.graph.randomise import randomised, randomised_example, smaller
+from ellzero.graph.record import Recording
 from ellzero.graph.shadow import Example, forward, has_numbers
 
-_LARGEST = 2**23
-"""Networks of more parameters are not rehearsed: copies in float64 would outweigh the network several times."""
+_TIMES = 4
+"""Nothing vouches for channels written by hand, or for a rule of the user: a dead ReLU must not hide a mistake."""
+
+_LARGEST, _LARGEST_VOUCHED = 2**23, 2**22
+"""Networks of more parameters are not rehearsed: copies in float64 would outweigh everything else."""
 
 _RELATIVE, _ABSOLUTE = 1e-5, 1e-9
 """Far above the rounding of float64, and of float32 within a network that insists on it."""
 
 
-def rehearse(model: nn.Module, example: Example, channels: Channels, *, times: int = 1) -> Channels:
+def rehearse(
+    model: nn.Module,
+    example: Example,
+    channels: Channels,
+    *,
+    recording: Recording | None = None,
+    is_vouched: bool = False,
+) -> Channels:
     """Keep every group whose removal changes what the network computes, even where all its shapes agree.
 
     This finds what labels cannot see: a width that the forward pass uses as a number (`x / x.shape[1]`), say. A random
     part of all channels, about half, is cut at once, then the rest; only if the outputs differ are groups tried one by
     one.
-    Networks without data (meta tensors), or of more than 8 million parameters, are left to the verification in `prune`.
+    Networks without data (meta tensors), or of more than 8 million parameters, or 4 million if rules vouch for the
+    channels, are left to the verification in `prune`.
 
     Args:
         model: any module; it is not changed.
         example: its inputs; floating ones are replaced by random ones.
         channels: what was traced.
-        times: how often, each time with other numbers.
+        recording: what the network does on the example; where it does the same on a corner of it, that is enough.
+        is_vouched: whether rules of the library found the channels; then once is enough, else other numbers are tried.
 
     Returns:
         The channels; groups that cannot be cut carry the reason.
     """
-    parameters = list(model.parameters())
-    small = sum(parameter.numel() for parameter in parameters) <= _LARGEST
-    if not channels.gated or not small or not has_numbers(model):
+    size = sum(parameter.numel() for parameter in model.parameters())
+    if not channels.gated or size > (_LARGEST_VOUCHED if is_vouched else _LARGEST) or not has_numbers(model):
         return channels
-    for seed in range(times):
-        rehearsal = _Rehearsal.of(model, example, channels, seed) if channels.gated else None
+    for seed in range(1 if is_vouched else _TIMES):
+        rehearsal = _Rehearsal.of(model, example, channels, seed, recording) if channels.gated else None
         if rehearsal is None:
             break
         failed = weed_out([group.name for group in channels.gated], rehearsal.failure)
@@ -69,18 +82,35 @@ class _Rehearsal:
         self.readers = sorted(set(readers))
         self.tensors = dict(model.named_parameters())
         self.norms = gated_norms(channels)
+        self._is_shared = True
 
     @classmethod
-    def of(cls, model: nn.Module, example: Example, channels: Channels, seed: int) -> "_Rehearsal | None":
+    def of(
+        cls, model: nn.Module, example: Example, channels: Channels, seed: int, recording: Recording | None
+    ) -> "_Rehearsal | None":
         """In float64 with random numbers, or else as the network is; none if it does not run on real data at all."""
-        for prepare in (_random_copy, _plain_copy):
+        corner = smaller(example) if recording is not None else None
+        ways = [(True, example, None), (False, example, None)]
+        for is_random, inputs, as_in in ways if corner is None else [(True, corner, recording), *ways]:
             try:
-                rehearsal = cls(*prepare(model, example, seed), channels)
-                if all(bool(leaf.isfinite().all()) for leaf in rehearsal.masked({}) if leaf.is_floating_point()):
-                    return rehearsal
-            except Exception:  # whatever the user's forward raises on such data
+                twin = randomised(model, seed) if is_random else copied(model, {}).eval()
+            except Exception:  # numbers that cannot be made float64
                 continue
+            rehearsal = cls(twin, randomised_example(inputs, seed) if is_random else inputs, channels)
+            if rehearsal.runs(as_in):
+                return rehearsal
         return None
+
+    def runs(self, recording: Recording | None = None) -> bool:
+        """Whether the network gives finite numbers, and does the same as in a recording, on whatever sizes."""
+        progress, sums = Progress(), self._sums()
+        try:
+            found = self.masked({}, progress if recording is not None else None)
+        except Exception:  # whatever the user's forward raises on such data
+            return False
+        self._is_shared = self._sums() == sums
+        is_finite = all(bool(leaf.isfinite().all()) for leaf in found if leaf.is_floating_point())
+        return is_finite and (recording is None or _is_same(recording, progress))
 
     def failure(self, names: list[str]) -> str:
         """What goes wrong when a random half of these groups is shut, or the other half; empty if nothing does."""
@@ -103,7 +133,7 @@ class _Rehearsal:
         different = [_difference(want, have) for want, have in zip(expected, found, strict=True)]
         return "the outputs differ; perhaps the forward pass uses its width as a number" if any(different) else ""
 
-    def masked(self, kept: Mapping[tuple[str, int], Tensor]) -> list[Tensor]:
+    def masked(self, kept: Mapping[tuple[str, int], Tensor], progress: Progress | None = None) -> list[Tensor]:
         """The outputs when everything that is not kept is multiplied by zero where it is read."""
         tensors: dict[str, Tensor] = {}
         for name, dim in self.readers if kept else ():
@@ -115,9 +145,17 @@ class _Rehearsal:
         def call(*args: Any, **kwargs: Any) -> Any:
             return functional_call(twin, tensors, args, kwargs)
 
-        twin = copy.deepcopy(self.model)  # a forward pass may change more than tensors
+        twin = self._twin()
         with normalising_open(twin, [(norm, self._mask(norm, kept)) for norm in self.norms if kept]):
-            return _run(call, self.example)
+            return _run(call, self.example) if progress is None else _watched(twin, self.example, progress)
+
+    def _twin(self) -> nn.Module:
+        """A copy to run, as a forward pass may change anything; parameters are shared unless it changes those."""
+        shared = self.model.parameters() if self._is_shared else ()
+        return copied(self.model, {id(parameter): parameter for parameter in shared})
+
+    def _sums(self) -> list[Any]:
+        return [parameter.detach().sum().item() for parameter in self.model.parameters()]
 
     def _mask(self, norm: Norm, kept: Mapping[tuple[str, int], Tensor]) -> Tensor:
         stored = self.model.get_parameter(norm.tensor)
@@ -133,6 +171,20 @@ def _run(network: Any, example: Example) -> list[Tensor]:
     return [tensor.detach() for tensor in tensors_in(output)]
 
 
+def _watched(network: nn.Module, example: Example, progress: Progress) -> list[Tensor]:
+    return list(progress.watch(network, lambda counted: _run(counted, example)))
+
+
+def _is_same(recording: Recording, progress: Progress) -> bool:
+    """Whether the same operations ran, in the same modules, and nothing that had a length has lost it."""
+    before = [(call.module, call.op, [_lasting(value.shape) for value in call.sources]) for call in recording.calls]
+    return before == [(seen.module, seen.op, [*map(_lasting, seen.shapes)]) for seen in progress.calls]
+
+
+def _lasting(shape: tuple[int, ...]) -> list[bool]:
+    return [size > 1 for size in shape]
+
+
 def _difference(want: Tensor, have: Tensor) -> bool:
     if want.shape != have.shape or not (want.is_floating_point() or want.is_complex()):
         return want.shape != have.shape or bool((want != have).any())
@@ -140,32 +192,3 @@ def _difference(want: Tensor, have: Tensor) -> bool:
         return False
     allowed = _RELATIVE * float(want.abs().max()) + _ABSOLUTE
     return not float((want - have).abs().max()) <= allowed
-
-
-def _plain_copy(model: nn.Module, example: Example, seed: int) -> tuple[nn.Module, Example]:
-    return copy.deepcopy(model).eval(), example
-
-
-def _random_copy(model: nn.Module, example: Example, seed: int) -> tuple[nn.Module, Example]:
-    """In float64, so that weights that start at zero, or a blank example, hide nothing."""
-    twin = copy.deepcopy(model).double().eval()
-    generator = torch.Generator().manual_seed(seed)
-
-    def noise(tensor: Tensor) -> Tensor:
-        return torch.randn(tensor.shape, generator=generator, dtype=torch.float64).to(tensor.device)
-
-    with torch.no_grad():
-        for parameter in twin.parameters():
-            if parameter.is_floating_point():
-                scale = 0.3 * max(1, parameter[:1].numel()) ** -0.5 if parameter.dim() > 1 else 1.0
-                parameter.add_(noise(parameter), alpha=scale)
-        for module in twin.modules():
-            if isinstance(module, nn.modules.batchnorm._NormBase) and module.running_mean is not None:
-                module.running_mean.add_(noise(module.running_mean), alpha=0.3)
-                module.running_var.mul_(noise(module.running_mean).abs() + 0.5)  # type: ignore[union-attr]
-
-    def vary(leaf: object) -> object:
-        is_real = isinstance(leaf, Tensor) and leaf.is_floating_point()
-        return noise(leaf) if is_real else leaf  # type: ignore[arg-type]
-
-    return twin, tree_map(vary, example)

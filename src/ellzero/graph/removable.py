@@ -2,17 +2,24 @@
 
 __all__ = ["Carries", "carried", "mark_removable"]
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
+import torch
+from torch.torch_version import TorchVersion
 
+from ellzero.graph.attention import ATTENTION
 from ellzero.graph.channels import Channels
 from ellzero.graph.labels import NONE, Labels
 from ellzero.graph.record import Recording
 
 Carries: TypeAlias = Mapping[int, tuple[frozenset[int], ...]]
+
+# Before that, attention on the CPU divides by the number of heads and ends the process where there are none
+# (https://github.com/pytorch/pytorch/issues/141219); to be removed with the support of older versions.
+_DIVIDES_BY_HEADS = TorchVersion(torch.__version__) < "2.13"
 
 _ALWAYS = -1
 """Stands for values that belong to no gated group."""
@@ -29,12 +36,18 @@ def mark_removable(channels: Channels, recording: Recording, carries: Carries) -
     Returns:
         The same groups, `removable` set. Of several parallel branches without a direct path, the last one stays.
     """
-    reached = _reached(recording, carries, frozenset())
-    candidates = [n for n, group in enumerate(channels.groups) if not group.reason and group.kind == "channels"]
+    steps = list(_steps(recording, carries))
+    reached = _reached(recording, steps, 0)
+    last = _heads(recording, carries) if _DIVIDES_BY_HEADS else frozenset()
+    candidates = [
+        number
+        for number, group in enumerate(channels.groups)
+        if not group.reason and group.kind == "channels" and number not in last
+    ]
 
     def emptied_with(before: frozenset[int], block: list[int]) -> frozenset[int]:
         """One after the other, in order; emptying more never reaches more, so that a block may be tried as a whole."""
-        if _reached(recording, carries, before | frozenset(block)) == reached:
+        if _reached(recording, steps, _bits(before | frozenset(block))) == reached:
             return before | frozenset(block)
         if len(block) == 1:
             return before
@@ -44,6 +57,12 @@ def mark_removable(channels: Channels, recording: Recording, carries: Carries) -
     emptied = emptied_with(frozenset(), candidates) if candidates else frozenset()
     groups = [replace(group, removable=number in emptied) for number, group in enumerate(channels.groups)]
     return replace(channels, groups=tuple(groups))
+
+
+def _heads(recording: Recording, carries: Carries) -> frozenset[int]:
+    """The groups that are heads of an attention kernel."""
+    kernels = [call for call in recording.calls if str(call.op.overloadpacket) in ATTENTION]
+    return frozenset().union(*(place for call in kernels for place in carries[call.targets[0].number]))
 
 
 def carried(channels: Channels, labels: Labels, recording: Recording) -> dict[int, tuple[frozenset[int], ...]]:
@@ -64,14 +83,38 @@ def carried(channels: Channels, labels: Labels, recording: Recording) -> dict[in
     return found
 
 
-def _reached(recording: Recording, carries: Carries, emptied: frozenset[int]) -> frozenset[int]:
-    """The outputs that still depend on an input when some groups are empty."""
-    alive: dict[int, frozenset[int]] = {value.number: frozenset({_ALWAYS}) for value in recording.inputs}
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """One computed value: its number, those of what it is computed from, and the groups along its dimensions.
+
+    Sets of groups are whole numbers whose bit `n + 1` stands for group `n`, and the first for no gated group.
+    """
+
+    number: int
+    sources: tuple[int, ...]
+    places: tuple[int, ...]
+    groups: int
+
+
+def _bits(groups: Iterable[int]) -> int:
+    return sum(1 << (number - _ALWAYS) for number in groups)
+
+
+def _steps(recording: Recording, carries: Carries) -> Iterator[_Step]:
     for call in recording.calls:
-        incoming = frozenset().union(*(alive.get(value.number, frozenset()) for value in call.sources))
-        for value in call.targets if incoming else ():
-            own = frozenset().union(*carries[value.number])
-            is_empty = any(place <= emptied for place in carries[value.number])
-            left = frozenset() if is_empty else ((incoming & own) or own) - emptied
-            alive[value.number] = alive.get(value.number, frozenset()) | left
+        sources = tuple(value.number for value in call.sources) if call.targets else ()
+        for value in call.targets:
+            places = carries[value.number]
+            yield _Step(value.number, sources, tuple(map(_bits, places)), _bits(frozenset().union(*places)))
+
+
+def _reached(recording: Recording, steps: Sequence[_Step], emptied: int) -> frozenset[int]:
+    """The outputs that still depend on an input when some groups are empty."""
+    alive = {value.number: _bits([_ALWAYS]) for value in recording.inputs}
+    for step in steps:
+        incoming = 0
+        for number in step.sources:
+            incoming |= alive.get(number, 0)
+        if incoming and all(place & ~emptied for place in step.places):
+            alive[step.number] = alive.get(step.number, 0) | ((incoming & step.groups) or step.groups) & ~emptied
     return frozenset(value.number for value in recording.outputs if alive.get(value.number))

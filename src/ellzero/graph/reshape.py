@@ -72,14 +72,16 @@ def _blocks(before: tuple[int, ...], after: tuple[int, ...]) -> list[tuple[list[
 
 def _merge(labels: Labels, vectors: list[Vector], size: int, site: str) -> tuple[Vector | None, int]:
     """One new label per position if all come from an input; otherwise which channels remain, the others are pinned."""
-    numbers = np.unique(np.concatenate([labels.slot_of(vector) for vector in vectors]))
     if len(vectors) == 1:
         return None, 0
-    if all(labels.slots[number][0] == "" for number in numbers) and math.prod(map(len, vectors)) == size:
+    if (
+        all(tensor == "" for vector in vectors for tensor, _ in labels.slots_in(vector))
+        and math.prod(map(len, vectors)) == size
+    ):
         return labels.allot("", 1, size), 0
     site = f"{site} merged"
     labels.splits.append(Split(site, len(vectors), np.concatenate(vectors)))
-    is_stored = [any(labels.slots[number][0] for number in np.unique(labels.slot_of(vector))) for vector in vectors]
+    is_stored = [any(tensor for tensor, _ in labels.slots_in(vector)) for vector in vectors]
     kept = (labels.choices.get(site, 0) + is_stored.index(max(is_stored))) % len(vectors)  # not those of an input
     for vector in [*vectors[:kept], *vectors[kept + 1 :]]:
         labels.pin(vector, "is merged with other channels by a view")

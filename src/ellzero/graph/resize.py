@@ -138,7 +138,7 @@ def _unflatten(corrected: _Corrected, node: Node, arguments: Arguments) -> None:
 
 def _split(corrected: _Corrected, node: Node, arguments: Arguments) -> None:
     """Parts of the sizes that are left; where they were equal before and are not now, each is named."""
-    parts = values_in(corrected.left.results[node.name])
+    parts = list(values_in(corrected.left.results[node.name]))
     dim = arguments["dim"] % len(parts[0].shape)
     wanted = [corrected.left.shape(part)[dim] for part in parts]
     if wanted != [part.shape[dim] for part in parts]:

@@ -9,6 +9,7 @@ from types import MappingProxyType
 import numpy as np
 import torch
 
+from ellzero.errors import TraceError
 from ellzero.graph.attention import ATTENTION
 from ellzero.graph.contractions import CONTRACTIONS, meet
 from ellzero.graph.convolutions import CONVOLUTIONS
@@ -30,20 +31,40 @@ def apply_rule(labels: Labels, call: Call, rules: Mapping[str, Rule] = MappingPr
         labels: what is known so far; extended in place.
         call: the operation.
         rules: of the user, by the name of the operation; they come before those of the library.
+
+    Raises:
+        TraceError: if a rule of the user raises anything, or labels a result with too many or too few labels.
     """
     name = str(call.op.overloadpacket)
-    is_question = name.startswith(("prim.", "aten.sym_"))  # asks for a size or a device, not for values
-    if is_question:
+    if name.startswith("aten.sym_"):  # asks for a size, not for values
         return
     if call.sources and all(value.number in labels.derived for value in call.sources):
         labels.derived.update(value.number for value in call.targets)
+    if name in rules:
+        _apply_own(labels, call, rules[name])
+        return
     try:
-        _apply(labels, call, name, rules)
+        _apply(labels, call, name)
         _check_widths(labels, call)
     except (IndexError, KeyError, TypeError, ValueError):  # a use of the operation that its rule does not know
         labels.pin_all([*call.sources, *call.targets], f"no rule for this use of {name}")
         for out in call.targets:
             labels.put(out, {})
+
+
+def _apply_own(labels: Labels, call: Call, rule: Rule) -> None:
+    """A rule of the user, whose mistakes are said and not made up for."""
+    try:
+        rule(labels, call)
+        _check_widths(labels, call)
+    except TraceError:
+        raise
+    except Exception as error:
+        name, what = call.op.overloadpacket, str(error) or "no message"
+        raise TraceError(
+            f"the rule for '{name}' failed on its use in {call.module or 'the network itself'!r}, with "
+            f"{type(error).__name__}: {what}; mend the rule, or leave it out to keep the channels there"
+        ) from error
 
 
 def _check_widths(labels: Labels, call: Call) -> None:
@@ -53,11 +74,9 @@ def _check_widths(labels: Labels, call: Call) -> None:
                 raise ValueError(f"{len(found)} labels along a dimension of {out.shape[dim]}")
 
 
-def _apply(labels: Labels, call: Call, name: str, rules: Mapping[str, Rule]) -> None:
+def _apply(labels: Labels, call: Call, name: str) -> None:
     is_labelled = any(labels.of(value) for value in call.sources)
-    if name in rules:
-        rules[name](labels, call)
-    elif name in _CONSTANTS:
+    if name in _CONSTANTS:
         _constant(labels, call)
     elif is_labelled and labels.is_wide and name in NORMALISATION and NORMALISATION[name](labels, call):
         return
@@ -187,8 +206,11 @@ def _table(names: str, rule: Rule) -> dict[str, Rule]:
 
 
 _CONSTANTS = frozenset(f"aten.{name}" for name in ["zeros", "ones", "full", "new_zeros", "new_ones", "new_full"])
-_POINTWISE = "_prelu_kernel hardswish hardswish_ log_sigmoid_forward rrelu_with_noise"
-"""Without `torch.Tag.pointwise` up to PyTorch 2.13."""
+_POINTWISE = (
+    "_prelu_kernel hardswish hardswish_ log_sigmoid_forward rrelu_with_noise"
+    " leaky_relu leaky_relu_ hardtanh_ hardsigmoid_ elu_ selu_ celu_ ldexp ldexp_"
+)
+"""Without `torch.Tag.pointwise` up to PyTorch 2.13, and those of the second line up to 2.9."""
 _PAD = (
     "constant_pad_nd reflection_pad1d reflection_pad2d reflection_pad3d replication_pad1d replication_pad2d"
     " replication_pad3d"

@@ -4,6 +4,7 @@ __all__ = [
     "NEEDS_DATA",
     "Example",
     "Run",
+    "Shadow",
     "arguments",
     "forward",
     "has_numbers",
@@ -15,6 +16,7 @@ __all__ = [
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
 
 import torch
@@ -23,13 +25,13 @@ from torch._subclasses.fake_tensor import (
     DataDependentOutputException,
     DynamicOutputShapeException,
     FakeTensor,
-    FakeTensorMode,
     UnsupportedFakeTensorException,
 )
 from torch.utils._pytree import tree_leaves, tree_map
 
 from ellzero.errors import TraceError
-from ellzero.graph.copied import copied
+from ellzero.graph.copies import copied
+from ellzero.graph.fake import ShapeMode, fake
 
 Example: TypeAlias = Any
 """What a network is called with: a tensor, a tuple of positional or a mapping of keyword arguments."""
@@ -38,6 +40,22 @@ Run: TypeAlias = Callable[[Callable[..., Any]], Any]
 """Calls a network with the example inputs."""
 
 Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Shadow:
+    """A copy of a network in evaluation mode, and how it, or what is made of it, runs on the example.
+
+    Attributes:
+        model: the copy; its tensors have shapes only, unless `has_data`.
+        run: calls such a network with the example inputs.
+        has_data: whether there are numbers, because the control flow needs them.
+    """
+
+    model: nn.Module
+    run: Run
+    has_data: bool = False
+
 
 NEEDS_DATA = (DataDependentOutputException, DynamicOutputShapeException, UnsupportedFakeTensorException)
 """What a fake tensor raises when the network looks at its numbers."""
@@ -80,24 +98,14 @@ def _fresh(leaf: object) -> object:
     return leaf.detach().clone().requires_grad_(leaf.requires_grad) if isinstance(leaf, Tensor) else leaf
 
 
-def _fake(tensor: Tensor, mode: FakeTensorMode) -> Tensor:
-    """A tensor of shape only; one on the meta device becomes one on the CPU, where forward passes make their own."""
-    if not (tensor.is_meta or isinstance(tensor, FakeTensor)):
-        return mode.from_tensor(tensor)
-    device = torch.device("cpu") if tensor.is_meta else tensor.device
-    with mode:
-        return torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device=device)
-
-
-def _shadow(model: nn.Module, mode: FakeTensorMode) -> nn.Module:
+def _shadow(model: nn.Module, mode: ShapeMode) -> nn.Module:
     """Copy a network without its numbers: same modules, same ties, parameters and buffers of shape only."""
     memo: dict[int, Any] = {}
     for tensor in [*model.parameters(), *model.buffers()]:
-        fake = _fake(tensor.detach(), mode)
-        memo[id(tensor)] = nn.Parameter(fake, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else fake
+        memo[id(tensor)] = fake(tensor, mode)
     for tensor in [value for module in model.modules() for value in vars(module).values()]:
         if isinstance(tensor, Tensor) and tensor.is_meta:  # neither parameter nor buffer
-            memo[id(tensor)] = _fake(tensor, mode)
+            memo[id(tensor)] = fake(tensor, mode)
     try:
         return copied(model, memo).eval()
     except Exception as error:
@@ -113,13 +121,13 @@ def has_numbers(model: nn.Module) -> bool:
     )
 
 
-def on_shadow(model: nn.Module, example: Example, action: Callable[[nn.Module, Run], Result]) -> Result:
+def on_shadow(model: nn.Module, example: Example, action: Callable[[Shadow], Result]) -> Result:
     """Do something with a copy of a network that has no numbers, or, if its control flow needs them, has.
 
     Args:
         model: any module; it is not touched.
         example: its inputs.
-        action: called with the copy, in evaluation mode, and with a function that runs such a copy on the example.
+        action: called with the copy; it may return it.
 
     Returns:
         What the action returns.
@@ -127,39 +135,38 @@ def on_shadow(model: nn.Module, example: Example, action: Callable[[nn.Module, R
     Raises:
         TraceError: if the network cannot be copied, or its control flow needs numbers that it does not have.
     """
-    mode = FakeTensorMode(allow_non_fake_inputs=True)
+    mode = ShapeMode()
     is_real = has_numbers(model)
 
     def given(leaf: object) -> object:
         if not isinstance(leaf, Tensor):
             return leaf
         is_elsewhere = is_real and leaf.is_meta and not isinstance(leaf, FakeTensor)  # which is to be refused
-        return mode.from_tensor(leaf) if is_elsewhere else _fake(leaf, mode)
+        return mode.from_tensor(leaf) if is_elsewhere else fake(leaf, mode)
 
-    fake = tree_map(given, example)
+    shown = tree_map(given, example)
 
     def run_without_data(network: Callable[..., Any]) -> Any:
-        with torch.no_grad(), mode:
-            return forward(network, fake)
+        with without_fused_layers(), quiet(), torch.no_grad(), mode:
+            return forward(network, shown)
 
     def run_with_data(network: Callable[..., Any]) -> Any:
-        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        with without_fused_layers(), torch.no_grad(), torch.random.fork_rng(devices=[]):
             return forward(network, example)
 
-    with without_fused_layers(), quiet():
-        shadow = _shadow(model, mode)
-        try:
-            return action(shadow, run_without_data)
-        except (*NEEDS_DATA, TraceError) as error:  # some operations refuse fake tensors that they accept with data
-            is_meta = any(isinstance(leaf, Tensor) and leaf.is_meta for leaf in tree_leaves(example))
-            if isinstance(error, TraceError) and (is_meta or not is_real):
-                raise
-            if not is_real:
-                raise TraceError(
-                    f"the forward pass looks at numbers ({error}), which a network on the meta device does not have; "
-                    "build it on the CPU"
-                ) from error
-            return action(copied(model, {}).eval(), run_with_data)
+    shadow = Shadow(_shadow(model, mode), run_without_data)
+    try:
+        return action(shadow)
+    except (*NEEDS_DATA, TraceError) as error:  # some operations refuse fake tensors that they accept with data
+        is_meta = any(isinstance(leaf, Tensor) and leaf.is_meta for leaf in tree_leaves(example))
+        if isinstance(error, TraceError) and (is_meta or not is_real):
+            raise
+        if not is_real:
+            raise TraceError(
+                f"the forward pass looks at numbers ({error}), which a network on the meta device does not have; "
+                "build it on the CPU"
+            ) from error
+        return action(Shadow(copied(model, {}).eval(), run_with_data, has_data=True))
 
 
 @contextmanager

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 
-import numpy as np
 import torch
 from torch import nn
 from torch.fx import GraphModule
@@ -15,15 +14,16 @@ from torch.fx import GraphModule
 from ellzero.errors import TraceError, nearest
 from ellzero.graph.attributes import candidates
 from ellzero.graph.channels import Channels
+from ellzero.graph.confirm import confirm
 from ellzero.graph.exported import exported_graph
-from ellzero.graph.fit import prove
 from ellzero.graph.grouping import gather
 from ellzero.graph.labels import Labels
 from ellzero.graph.record import Recording, record
+from ellzero.graph.rehearse import rehearse
 from ellzero.graph.removable import carried, mark_removable
 from ellzero.graph.rules import Rule
 from ellzero.graph.run import is_named, run_on_labels
-from ellzero.graph.shadow import Example
+from ellzero.graph.shadow import Example, Shadow, on_shadow
 from ellzero.graph.walk import walk
 
 _LOG = logging.getLogger("ellzero")
@@ -63,7 +63,8 @@ def trace(
         The channels; print them.
 
     Raises:
-        TraceError: if the network does not run on the example, or is to be exported and cannot be.
+        TraceError: if the network does not run on the example, or is to be exported and cannot be, or a rule raises an
+            error.
         TypeError: if the model is no `nn.Module`.
         ValueError: if `keep` names something that the network does not have, or a rule an operation that did not run;
             if there are rules of yours for a network that is to be exported.
@@ -85,7 +86,7 @@ def trace(
             )
     _check_keep(model, keep)
     graph = _graph(model, example, rules) if exported else None
-    recording = record(model, example) if graph is None else walk(graph).recording
+    recording, shadow = record(model, example) if graph is None else _recorded(graph, example)
     if recording.needs_data:
         _LOG.warning("the forward pass looks at numbers: only what runs on this example is traced and compared")
     elif recording.unreached:
@@ -101,8 +102,11 @@ def trace(
         channels = channels.keeping(_hidden(channels, recording))
         carries = carried(channels, labels, recording)
         channels = mark_removable(channels, recording, carries)
-        found = {} if exported else candidates(model, channels, recording, carries)
-        return prove(model, example, channels, found, times=4 if rules else 1, graph=graph), labels
+        if graph is not None:
+            return rehearse(model, example, confirm(shadow, channels), is_vouched=True), labels
+        found = candidates(model, channels, recording, carries)
+        channels = confirm(shadow, channels, found, shapes=[value.shape for value in recording.outputs])
+        return rehearse(model, example, channels, recording=recording, is_vouched=not rules), labels
 
     return _best(attempt)
 
@@ -114,6 +118,11 @@ def _graph(model: nn.Module, example: Example, rules: Mapping[str, Rule]) -> Gra
             "the library only; leave out either rules or exported=True"
         )
     return exported_graph(model, example)
+
+
+def _recorded(graph: GraphModule, example: Example) -> tuple[Recording, Shadow]:
+    """What an exported graph does, perhaps on twice the batch, and a copy of it to try cuts on."""
+    return walk(graph).recording, on_shadow(graph, example, lambda shadow: shadow)
 
 
 def _hidden(channels: Channels, recording: Recording) -> dict[str, str]:
@@ -145,8 +154,7 @@ def _unsettled(channels: Channels, labels: Labels) -> list[tuple[str, int]]:
     kept = {(member.tensor, member.dim) for group in channels.kept for member in group.members}
     found = {}
     for split in labels.splits:
-        slots = {labels.slots[number] for number in np.unique(labels.slot_of(split.labels))}
-        if slots & kept:
+        if kept.intersection(labels.slots_in(split.labels)):
             found[split.site] = split.num_dims
     return list(found.items())
 

@@ -112,7 +112,7 @@ def _bundles(groups: tuple[Group, ...], uniform: Uniform) -> tuple[tuple[int, ..
     found: dict[object, list[int]] = {}
     for number, group in enumerate(groups):
         is_chosen = any(fnmatchcase(group.name, pattern) for pattern in patterns)
-        key = (_without_numbers(group.name), group.size, group.kind) if is_chosen else number
+        key = (_without_layers(group.name), group.size, group.kind) if is_chosen else number
         found.setdefault(key, []).append(number)
     if patterns and all(len(bundle) == 1 for bundle in found.values()):
         raise ValueError(
@@ -122,8 +122,8 @@ def _bundles(groups: tuple[Group, ...], uniform: Uniform) -> tuple[tuple[int, ..
     return tuple(tuple(bundle) for bundle in found.values())
 
 
-def _without_numbers(name: str) -> str:
-    """`layers.3.mlp` becomes `layers.*.mlp`; `conv1` stays."""
+def _without_layers(name: str) -> str:
+    """`layers.3.mlp` becomes `layers.*.mlp`; `conv1` stays, as layers of one block may well differ in width."""
     return re.sub(r"(?<![^.])\d+(?![^.])", "*", name)
 
 

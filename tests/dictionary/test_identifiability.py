@@ -1,0 +1,95 @@
+"""What samples tell about a dictionary before anything is fitted."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import torch
+
+from ellzero.dictionary import Dictionary, Term, fourier, identifiability, identity, polynomial, variables
+from ellzero.errors import NonFiniteError
+
+X, Y = variables("x y")
+
+
+def circle(num=200, dtype=torch.float64):
+    angle = torch.linspace(0, 6.2, num, dtype=torch.float64)
+    rest = torch.randn(num, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    return torch.cat([angle.cos()[:, None], angle.sin()[:, None], rest], 1).to(dtype)
+
+
+def test_independent_terms_are_identifiable():
+    report = identifiability(polynomial("x y", 3), np.random.default_rng(0).normal(size=(100, 2)))
+    assert report.is_identifiable
+    assert (report.rank, report.constant, report.duplicated, report.collinear) == (10, (), (), ())
+    assert report.canonical.terms == report.dictionary.terms
+    assert "condition number inf" not in str(report)
+
+
+def test_the_condition_is_that_of_the_scaled_columns():
+    samples = np.random.default_rng(0).normal(size=(100, 2)) * [1.0, 1e6]
+    columns = samples / np.linalg.norm(samples, axis=0)
+    assert identifiability(identity("x y"), samples).condition == pytest.approx(np.linalg.cond(columns))
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_the_cubic_dictionary_of_the_pendulum_is_not_identifiable(dtype):
+    report = identifiability(polynomial("c s w u", 3), circle(dtype=dtype))
+    assert report.collinear == ("s^2", "c s^2", "s^3", "s^2 w", "s^2 u")
+    assert [str(relation) for relation in report.relations][:3] == [
+        "c^2 + s^2 - 1 = 0",
+        "c - c^3 - c s^2 = 0",
+        "s - c^2 s - s^3 = 0",
+    ]
+    assert report.rank == len(report.canonical) == 30
+    assert identifiability(report.canonical, circle(dtype=dtype)).is_identifiable
+
+
+def test_an_identity_of_functions_is_told_from_one_of_the_samples():
+    squares = Dictionary(("x",), [Term(), Term.of("sin", X, 2), Term.of("cos", X, 2), Term.of("cos", 2 * X)])
+    report = identifiability(squares, np.linspace(0, 5, 50)[:, None])
+    assert [relation.is_identity for relation in report.relations] == [True, True]
+    assert str(report.relations[0]) == "sin(x)^2 + cos(x)^2 - 1 = 0"
+    assert report.relations[1].coefficients == {"1": Fraction(1), "sin(x)^2": Fraction(-2)}
+    assert "for all inputs" in str(report)
+    assert not identifiability(polynomial("c s w u", 2), circle()).relations[0].is_identity
+
+
+def test_multiples_and_constants_are_named():
+    terms = [Term.variable("x"), Term.of("sin", X), Term.of("sin", -X), Term.variable("y")]
+    samples = np.random.default_rng(0).normal(size=(50, 2))
+    samples[:, 1] = 3.0
+    report = identifiability(Dictionary(("x", "y"), terms), samples)
+    assert report.duplicated == (("sin(x)", "sin(-x)"),)
+    assert report.constant == ("y",)
+    assert "multiples of one another: sin(x) and sin(-x)" in str(report)
+    both = identifiability(Dictionary(("x", "y"), [Term(), *terms]), samples)
+    assert str(both.relations[-1]) == "y - 3 = 0"
+
+
+def test_a_term_that_is_zero_everywhere_is_a_relation_of_its_own():
+    report = identifiability(polynomial("x y", 1), np.stack([np.linspace(0, 1, 20), np.zeros(20)], -1))
+    assert str(report.relations[0]) == "y = 0"
+
+
+def test_coefficients_that_are_no_fractions_are_shown_as_numbers():
+    samples = np.random.default_rng(0).normal(size=(30, 2))
+    samples[:, 1] = np.sqrt(2) * samples[:, 0]
+    assert str(identifiability(identity("x y"), samples).relations[0]) == "1.41421 x - y = 0"
+
+
+def test_fourier_dictionaries_with_their_products_are_identifiable():
+    samples = np.random.default_rng(0).uniform(0, 6.3, (300, 2))
+    assert identifiability(fourier("x y", 2, bias=True), samples).is_identifiable
+
+
+def test_fewer_samples_than_terms_are_refused():
+    with pytest.raises(ValueError, match="5 samples cannot tell 10 terms apart"):
+        identifiability(polynomial("x y", 3), np.zeros((5, 2)))
+    with pytest.raises(ValueError, match="a row for each sample"):
+        identifiability(polynomial("x y", 3), np.zeros(2))
+
+
+def test_terms_that_overflow_are_named():
+    with pytest.raises(NonFiniteError, match=r"exp\(x\)"):
+        identifiability(Dictionary(("x",), [Term(), Term.of("exp", X)]), np.full((10, 1), 1e4))
