@@ -11,7 +11,7 @@ from torch.nn.utils import parametrize
 import ellzero as l0
 from ellzero.errors import SurgeryError
 from ellzero.graph import NoChannels, OnlyBias, Select, structure_of
-from ellzero.surgery import compare
+from ellzero.surgery import compare, outputs_of
 
 
 class Residual(nn.Module):
@@ -280,3 +280,22 @@ def test_small_outputs_do_not_hide_a_difference():
         network[0].bias.data.zero_()
     with pytest.raises(SurgeryError, match="differs from the gated one"):
         compare(one, other, torch.ones(1, 3))
+
+
+class Noisy(nn.Linear):
+    """Draws random numbers in evaluation mode too."""
+
+    def forward(self, x):
+        return super().forward(x) + torch.rand(len(x), 1)
+
+
+def test_random_numbers_of_a_comparison_are_fixed_and_those_of_the_user_go_on():
+    noisy = Noisy(4, 3)
+    torch.manual_seed(3)
+    expected = torch.rand(2)
+    torch.manual_seed(3)
+    (one,), (other,) = (outputs_of(noisy, torch.zeros(2, 4)) for _ in range(2))
+    assert torch.equal(one, other)
+    assert not torch.equal(one[0], one[1])
+    assert torch.equal(torch.rand(2), expected)
+    assert noisy.training

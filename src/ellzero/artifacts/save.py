@@ -6,13 +6,15 @@ import shutil
 from pathlib import Path
 
 from torch import nn
+from torch.fx import GraphModule
 
 from ellzero.artifacts.description import Description
+from ellzero.artifacts.errors import ArtifactUnsavedError
 from ellzero.artifacts.manifest import FILES, STRUCTURE, WEIGHTS, write_manifest
 from ellzero.artifacts.replace import written_whole
 from ellzero.artifacts.weights import write_weights
 from ellzero.errors import SurgeryError
-from ellzero.graph.structure import ATTRIBUTE
+from ellzero.graph.structure import ATTRIBUTE, structure_of
 
 
 def save(model: nn.Module, folder: Path | str, *, overwrite: bool = False) -> None:
@@ -32,8 +34,8 @@ def save(model: nn.Module, folder: Path | str, *, overwrite: bool = False) -> No
     Raises:
         SurgeryError: if the network was not pruned.
         ArtifactExistsError: if there is something in the folder.
-        ArtifactUnsavedError: if the disk is full or not writable, or a tensor cannot be written as plain numbers; what
-            was there before is untouched.
+        ArtifactUnsavedError: if it is an exported graph, which an artifact does not hold; if the disk is full or not
+            writable, or a tensor cannot be written as plain numbers; what was there before is untouched.
 
     Example:
         >>> import tempfile, torch
@@ -50,6 +52,11 @@ def save(model: nn.Module, folder: Path | str, *, overwrite: bool = False) -> No
     # A wrapper that passes attributes through has a structure, but not the tensors that belong to it.
     if ATTRIBUTE not in getattr(model, "__dict__", {}):
         raise SurgeryError(f"this {type(model).__name__} was not pruned; pass what prune(...) returned")
+    if isinstance(model, GraphModule) and structure_of(model).channels.exported:
+        raise ArtifactUnsavedError(
+            "this is an exported graph: what it computes stands in the graph, which an artifact does not hold, because "
+            "it holds no code; save it with torch.export.save(torch.export.export(small, args), 'small.pt2')"
+        )
     description = Description.of(model)
     with written_whole(Path(folder), FILES, overwrite=overwrite) as temporary:
         (temporary / STRUCTURE).write_bytes(description.to_json())

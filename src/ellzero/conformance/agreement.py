@@ -1,13 +1,12 @@
 """Whether two networks return the same, and what is raised where they do not."""
 
-__all__ = ["Mismatch", "agree", "outputs_of", "said"]
+__all__ = ["Mismatch", "agree", "said"]
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ellzero.errors import EllzeroError
-from ellzero.graph import Example, forward, tensors_in
-from ellzero.surgery import evaluating, rounding
+from ellzero.surgery import rounding
 
 _EXACT = 1e-10
 """Allowed difference in float64, relative to the largest output."""
@@ -15,14 +14,6 @@ _EXACT = 1e-10
 
 class Mismatch(Exception):  # noqa: N818 - becomes a failed check
     """Something else was found than expected."""
-
-
-@torch.no_grad()
-def outputs_of(network: nn.Module, example: Example) -> list[Tensor]:
-    """All tensors that a network returns in evaluation mode; the random numbers that it draws are always the same."""
-    with evaluating(network), torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(0)
-        return tensors_in(forward(network, example))
 
 
 def agree(expected: list[Tensor], found: list[Tensor]) -> float:

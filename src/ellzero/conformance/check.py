@@ -12,12 +12,13 @@ import torch
 from torch import nn
 
 from ellzero.conformance import exactness, graphs, life
-from ellzero.conformance.agreement import outputs_of, said
+from ellzero.conformance.agreement import said
 from ellzero.conformance.result import Check, Conformance, Outcome
 from ellzero.conformance.subject import Skip, Subject
 from ellzero.errors import SurgeryError, TraceError, nearest
 from ellzero.gates import Gated
 from ellzero.graph import Channels, Example, place_of, trace
+from ellzero.surgery import outputs_of
 
 CHECKS: Mapping[str, Callable[[Subject], str]] = MappingProxyType({
     "open gates": exactness.check_open,

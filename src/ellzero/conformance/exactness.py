@@ -7,9 +7,10 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from ellzero.conformance.agreement import Mismatch, agree, outputs_of
+from ellzero.conformance.agreement import Mismatch, agree
 from ellzero.conformance.subject import Skip, Subject
 from ellzero.graph import Costs, Plan, Target, count
+from ellzero.surgery import outputs_of
 
 
 def check_open(subject: Subject) -> str:

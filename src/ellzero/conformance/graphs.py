@@ -12,9 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ellzero.conformance.agreement import agree, outputs_of
+from ellzero.conformance.agreement import agree
 from ellzero.conformance.subject import Subject
 from ellzero.graph import arguments, tensors_in
+from ellzero.surgery import outputs_of
 
 
 def check_export_gated(subject: Subject) -> str:

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from ellzero.artifacts import load, save
-from ellzero.conformance.agreement import Mismatch, agree, outputs_of
+from ellzero.conformance.agreement import Mismatch, agree
 from ellzero.conformance.subject import Skip, Subject
 from ellzero.graph import Example, forward, tensors_in
+from ellzero.surgery import outputs_of
 
 _DRAWS = 5
 """Steps of the gated network: in a single one, dropout and closed gates may hide everything."""

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
-from ellzero.conformance.agreement import outputs_of, said
+from ellzero.conformance.agreement import said
 from ellzero.gates import Gated
 from ellzero.graph import Example, Plan, settle
-from ellzero.surgery import precisions, prune
+from ellzero.surgery import outputs_of, precisions, prune
 
 
 class Skip(Exception):  # noqa: N818 - not an error

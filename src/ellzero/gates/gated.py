@@ -42,6 +42,8 @@ class Gated(nn.Module):
             statistics are then taken over open channels only.
         keep: names of modules or tensors whose channels are kept whole; `*` stands for anything.
         rules: for operations that tracing does not know; see `trace`.
+        exported: whether `prune` may deliver an exported graph, in which sizes that the forward pass fixes are
+            corrected, instead of a module of the original classes; see `trace`.
         pretrained: whether the weights are trained already: gates start nearly open (log-odds 4.6, P(open) = 0.998)
             instead of at 0 (P(open) = 0.83); positions, which stand behind the gate of their channel, at 2.
         log_odds: where all gates start, in nats, if at neither.
@@ -75,6 +77,7 @@ class Gated(nn.Module):
         width: bool = False,
         keep: Sequence[str] = (),
         rules: Mapping[str, Rule] = MappingProxyType({}),
+        exported: bool = False,
         pretrained: bool = False,
         log_odds: float | None = None,
         seed: int = 0,
@@ -83,7 +86,8 @@ class Gated(nn.Module):
         _check_start(model, log_odds)
         _check_finite(model)
         if channels is None:
-            channels = trace(model, example, inputs=inputs, positions=positions, width=width, keep=keep, rules=rules)
+            options = {"inputs": inputs, "positions": positions, "width": width, "exported": exported}
+            channels = trace(model, example, keep=keep, rules=rules, **options)
         else:
             check_fit(model, example, channels)
         layout = Layout.of(channels)

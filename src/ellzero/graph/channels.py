@@ -135,6 +135,7 @@ class Channels:
         shapes: shape of every parameter, tied ones once.
         work: the multiply-adds of one forward pass on the example.
         norms: modules that normalise across channels which are gated all the same.
+        exported: whether they are those of an exported graph, in which sizes that the forward pass fixes are corrected.
 
     Example:
         >>> hidden = Group("hidden", 3, (Member("0.weight", 0, "writer"), Member("2.weight", 1, "reader")))
@@ -149,6 +150,7 @@ class Channels:
     shapes: Mapping[str, tuple[int, ...]]
     work: tuple[Work, ...] = field(default=())
     norms: tuple[Norm, ...] = field(default=())
+    exported: bool = False
 
     def __post_init__(self) -> None:
         names = Counter(group.name for group in self.groups)
@@ -194,7 +196,8 @@ class Channels:
 
     def to_json(self) -> str:
         """One JSON object; ranges are written `{"start": 0, "stop": 20, "step": 1}`."""
-        return json.dumps(_plain(asdict(self)), indent=1)
+        data = {key: value for key, value in asdict(self).items() if key != "exported" or value}
+        return json.dumps(_plain(data), indent=1)
 
     @classmethod
     def from_json(cls, text: str) -> "Channels":
@@ -212,9 +215,10 @@ class Channels:
                 Norm(str(n["module"]), bool(n["centred"]), str(n["tensor"]), int(n["dim"]))
                 for n in data.get("norms", ())
             )
+            exported = bool(data.get("exported", False))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise TraceError(f"this is no JSON description of channels: {error!r}") from error
-        return cls(groups, shapes, work, norms)
+        return cls(groups, shapes, work, norms, exported)
 
     def __str__(self) -> str:
         return "\n".join(_line(group) for group in (*self.gated, *self.kept))

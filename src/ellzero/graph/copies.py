@@ -3,6 +3,7 @@
 __all__ = ["copied"]
 
 import copy
+import warnings
 from collections import OrderedDict
 from typing import Any
 
@@ -34,6 +35,13 @@ def copied(model: nn.Module, memo: dict[int, Any]) -> nn.Module:
         Parameter containing:
         tensor([0., 0., 0.], requires_grad=True)
     """
+    with warnings.catch_warnings():
+        # PyTorch 2.13 warns of how it copies the inputs' structure of an exported graph itself.
+        warnings.filterwarnings("ignore", message="`isinstance.treespec", category=FutureWarning)
+        return _copied(model, memo)
+
+
+def _copied(model: nn.Module, memo: dict[int, Any]) -> nn.Module:
     plain = [module for module in model.modules() if id(module) not in memo and _is_plain(type(module))]
     for module in plain:
         memo[id(module)] = type(module).__new__(type(module))

@@ -9,6 +9,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor
+from torch.fx import GraphModule
 
 from ellzero.errors import SurgeryError
 from ellzero.graph.copies import copied
@@ -17,6 +18,10 @@ from ellzero.graph.following import FollowsCut
 from ellzero.graph.layout import Layout
 from ellzero.graph.memory_format import laid_out_like
 from ellzero.graph.modules import Convolution, NoChannels, OnlyBias, Select
+from ellzero.graph.resize import resize
+from ellzero.graph.select_nodes import select_before
+from ellzero.graph.sizes import left_by
+from ellzero.graph.walk import walk
 
 Slot = tuple[str, int]
 
@@ -46,12 +51,17 @@ def cut(
         factors: for a stored dimension a factor for each of its indices, multiplied into the copy.
 
     Returns:
-        A module of the original classes. Ties, `requires_grad`, dtypes, devices and training flags are those of the
-        original.
+        A module of the original classes; of an exported graph, one with corrected sizes. Ties, `requires_grad`, dtypes,
+        devices and training flags are those of the original.
 
     Raises:
         SurgeryError: if a tensor that the layout names is missing or has another size.
     """
+    if layout.channels.exported and not isinstance(model, GraphModule):
+        raise SurgeryError(
+            f"these channels are those of an exported graph, and this is a {type(model).__name__}; prune the network "
+            "that was gated with exported=True"
+        )
     _check_sizes(model, layout)
     kept = kept_indices(layout, is_open)
     memo: dict[int, Any] = {}
@@ -63,14 +73,25 @@ def cut(
         small = _shrink(name, tensor.detach(), kept, factors or {})
         memo[id(tensor)] = _as_parameter(small, tensor) if isinstance(tensor, nn.Parameter) else small
     small_model = copied(model, memo)
+    if isinstance(model, GraphModule) and isinstance(small_model, GraphModule) and layout.channels.exported:
+        return _resized(model, small_model, layout, is_open)
     _correct_attributes(small_model, layout, is_open)
     _let_follow(small_model, kept)
     corrected = [(module, _correct(module)) for module in small_model.modules()]
     _replace(small_model, {id(module): stand_in.train(module.training) for module, stand_in in corrected if stand_in})
-    read = {(m.tensor, m.dim) for group in layout.channels.gated if group.kind != "channels" for m in group.members}
-    for slot in sorted(read):
+    for slot in _selected(layout):
         small_model = _select(small_model, layout, slot, is_open)
     return small_model
+
+
+def _resized(graph: GraphModule, small: GraphModule, layout: Layout, is_open: Tensor) -> GraphModule:
+    """Let the readers of an exported graph select, and correct the sizes that stand in it."""
+    for slot in _selected(layout):
+        picked, width = _picked(layout, slot, is_open)
+        if len(picked) < width:
+            select_before(small, slot[0], picked.to(small.get_parameter(slot[0]).device))
+    resize(small, left_by(walk(graph), layout, kept_indices(layout, is_open)))
+    return small
 
 
 def _as_parameter(small: Tensor, before: nn.Parameter) -> nn.Parameter:
@@ -192,9 +213,7 @@ def _select(model: nn.Module, layout: Layout, slot: Slot, is_open: Tensor) -> nn
 
     What arrives there is what its writers still write; of that, what is open is passed on.
     """
-    arrives, passes = _through(layout, layout.gates_of_slots()[slot], is_open)
-    picked = passes[arrives].nonzero().squeeze(1)
-    width = int(arrives.sum())
+    picked, width = _picked(layout, slot, is_open)
     if len(picked) == width:
         return model
     reader = model.get_submodule(slot[0].rpartition(".")[0])
@@ -207,6 +226,18 @@ def _select(model: nn.Module, layout: Layout, slot: Slot, is_open: Tensor) -> nn
         return selected
     _replace(model, {id(reader): selected})
     return model
+
+
+def _selected(layout: Layout) -> list[Slot]:
+    """Stored dimensions that read inputs or flattened positions."""
+    gated = layout.channels.gated
+    return sorted({(one.tensor, one.dim) for group in gated if group.kind != "channels" for one in group.members})
+
+
+def _picked(layout: Layout, slot: Slot, is_open: Tensor) -> tuple[Tensor, int]:
+    """Which of what arrives at a reader it reads, and how much arrives."""
+    arrives, passes = _through(layout, layout.gates_of_slots()[slot], is_open)
+    return passes[arrives].nonzero().squeeze(1), int(arrives.sum())
 
 
 def _through(layout: Layout, gates: Tensor, is_open: Tensor) -> tuple[Tensor, Tensor]:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from ellzero.errors import TraceError, nearest
 from ellzero.graph.channels import Channels, Group, Member, Role
 from ellzero.graph.confirm import confirm
+from ellzero.graph.exported import exported_graph
 from ellzero.graph.layout import Layout
 from ellzero.graph.modules import Convolution
 from ellzero.graph.rehearse import rehearse
@@ -48,7 +49,8 @@ def check_fit(model: nn.Module, example: Example, channels: Channels) -> None:
         _check_parent(group, channels)
     _check_overlaps(channels)
     _check_sizes(channels, tensors)
-    confirmed = on_shadow(model, example, lambda shadow: confirm(shadow, channels))
+    subject = exported_graph(model, example) if channels.exported else model
+    confirmed = on_shadow(subject, example, lambda shadow: confirm(shadow, channels))
     proven = rehearse(model, example, confirmed)
     for before, after in zip(channels.groups, proven.groups, strict=True):
         if before.reason != after.reason:

@@ -69,9 +69,10 @@ class Labels:
     Stored dimension number `s` owns the labels from `starts[s]` on; labels that an input or a flattened input brings
     follow the same numbering under the name `""`, constants under `CONSTANT`. `choices` says, for views that spread
     channels over several dimensions, along which of them they are told apart (by default the first). `is_wide` says
-    that channels which are normalised together may be removed all the same. `derived` holds the values that depend on
-    stored tensors only: computed weights. `known` are the classes at a number of labels and unions, `bounds` the
-    starts as they were last looked through, `moved` where operations that rearrange put what lies along a dimension.
+    that channels which are normalised together may be removed all the same, `is_exported` that places at which
+    channels are cut will be corrected. `derived` holds the values that depend on stored tensors only: computed
+    weights. `known` are the classes at a number of labels and unions, `bounds` the starts as they were last looked
+    through, `moved` where operations that rearrange put what lies along a dimension.
     """
 
     slots: list[tuple[str, int]] = field(default_factory=list)
@@ -87,6 +88,7 @@ class Labels:
     splits: list[Split] = field(default_factory=list)
     choices: Mapping[str, int] = field(default_factory=dict)
     is_wide: bool = False
+    is_exported: bool = False
     norms: list[Normed] = field(default_factory=list)
     derived: set[int] = field(default_factory=set)
     known: tuple[int, int, Vector] = (-1, -1, np.zeros(0, dtype=np.int64))

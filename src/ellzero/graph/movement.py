@@ -56,7 +56,8 @@ def moves(labels: Labels, call: Call) -> None:
         if key not in labels.moved:
             labels.moved[key] = _moved(call, dim)
         parts = [None if part is None else (part[0], vector[part[1]]) for part in labels.moved[key]]
-        is_parted = isinstance(call.results, (list, tuple)) and _part(labels, parts, dim)
+        is_list = isinstance(call.results, (list, tuple))
+        is_parted = _is_slice(labels, call) or (is_list and _part(labels, parts, dim))
         for known, part in zip(results, parts, strict=True):
             if part is None or not (is_parted or np.array_equal(np.sort(part[1]), np.sort(vector))):
                 labels.pin(vector, f"is cut at fixed places by {short(call)}")
@@ -66,6 +67,12 @@ def moves(labels: Labels, call: Call) -> None:
                 known[part[0]] = part[1]
     for out, vectors in zip(call.targets, results, strict=True):
         labels.put(out, vectors, origin=origin if vectors else None)
+
+
+def _is_slice(labels: Labels, call: Call) -> bool:
+    """Whether neighbouring channels are taken at places that will be corrected."""
+    step = call.args[4] if len(call.args) > 4 else call.kwargs.get("step", 1)
+    return labels.is_exported and short(call) in ("slice", "narrow") and step == 1
 
 
 def _moved(call: Call, dim: int) -> list[Part | None]:

@@ -1,6 +1,6 @@
 """Run a network once on tensors without data and write down every operation."""
 
-__all__ = ["Call", "Recording", "Value", "record"]
+__all__ = ["Call", "Recorder", "Recording", "Value", "record"]
 
 import itertools
 from collections.abc import Iterator
@@ -96,7 +96,7 @@ def record(model: nn.Module, example: Example) -> tuple[Recording, Shadow]:
 
 def _record(shadow: Shadow) -> Recording:
     model = shadow.model
-    recorder = _Recorder()
+    recorder = Recorder()
     stored = {name: recorder.value(tensor) for name, tensor in _stored(model)}
     inputs: list[Value] = []
 
@@ -145,7 +145,9 @@ def _stored(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
     yield from model.named_buffers()
 
 
-class _Recorder(TorchDispatchMode):
+class Recorder(TorchDispatchMode):
+    """Within it every ATen operation is written down in `calls`, as one of the module on top of `stack`."""
+
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.calls: list[Call] = []
@@ -159,6 +161,7 @@ class _Recorder(TorchDispatchMode):
         return self.stack[-1] if self.stack else ""
 
     def value(self, tensor: Tensor) -> Value:
+        """The same for the same tensor."""
         known: Value | None = self._values.get(tensor)
         shape = tuple(tensor.shape)
         if known is None or known.shape != shape:  # the shape of a tensor may be changed in place
@@ -175,18 +178,19 @@ class _Recorder(TorchDispatchMode):
         if func.namespace == "prim":  # asks for a device, which only fake tensors are asked for
             return func(*args, **kwargs or {})
         kwargs = kwargs or {}
-        before = self._as_values(args), self._as_values(kwargs)
+        before = self.as_values(args), self.as_values(kwargs)
         try:
             result = func(*args, **kwargs)
         except Exception:
             self.failed = f", at {func.overloadpacket}"
             raise
-        self.calls.append(Call(func, *before, self._as_values(result), self.module))
+        self.calls.append(Call(func, *before, self.as_values(result), self.module))
         return result
 
-    def _as_values(self, tree: Any) -> Any:
+    def as_values(self, tree: Any) -> Any:
+        """Nested lists, tuples and dictionaries with values in place of tensors."""
         if isinstance(tree, Tensor):
             return self.value(tree)
         if isinstance(tree, (list, tuple)):
-            return (list if isinstance(tree, list) else tuple)(map(self._as_values, tree))
-        return {key: self._as_values(part) for key, part in tree.items()} if isinstance(tree, dict) else tree
+            return (list if isinstance(tree, list) else tuple)(map(self.as_values, tree))
+        return {key: self.as_values(part) for key, part in tree.items()} if isinstance(tree, dict) else tree

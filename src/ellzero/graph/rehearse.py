@@ -13,6 +13,7 @@ from ellzero.graph.channels import Channels, Norm
 from ellzero.graph.confirm import weed_out
 from ellzero.graph.copies import copied
 from ellzero.graph.cut import cut, kept_indices
+from ellzero.graph.exported import exported_graph
 from ellzero.graph.layout import Layout, settle
 from ellzero.graph.norms import gated_norms, normalising_open
 from ellzero.graph.outputs import tensors_in
@@ -75,6 +76,7 @@ class _Rehearsal:
 
     def __init__(self, model: nn.Module, example: Example, channels: Channels) -> None:
         self.model, self.example = model, example
+        self.subject = exported_graph(model, example) if channels.exported else model
         self.layout = Layout.of(channels)
         readers = ((m.tensor, m.dim) for group in channels.gated for m in group.members if m.role == "reader")
         self.readers = sorted(set(readers))
@@ -125,7 +127,7 @@ class _Rehearsal:
     def _failure_of(self, is_open: Tensor) -> str:
         expected = self.masked(kept_indices(self.layout, is_open))
         try:
-            found = _run(cut(self.model, self.layout, is_open), self.example)
+            found = _run(cut(self.subject, self.layout, is_open), self.example)
         except Exception as error:  # whatever the user's forward raises
             return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         different = [_difference(want, have) for want, have in zip(expected, found, strict=True)]

@@ -81,7 +81,8 @@ def _merge(labels: Labels, vectors: list[Vector], size: int, site: str) -> tuple
         return labels.allot("", 1, size), 0
     site = f"{site} merged"
     labels.splits.append(Split(site, len(vectors), np.concatenate(vectors)))
-    kept = labels.choices.get(site, 0)
+    is_stored = [any(tensor for tensor, _ in labels.slots_in(vector)) for vector in vectors]
+    kept = (labels.choices.get(site, 0) + is_stored.index(max(is_stored))) % len(vectors)  # not those of an input
     for vector in [*vectors[:kept], *vectors[kept + 1 :]]:
         labels.pin(vector, "is merged with other channels by a view")
     return None, kept

@@ -1,6 +1,17 @@
 """Run a network on its example without its numbers: a shadow, which has shapes only."""
 
-__all__ = ["NEEDS_DATA", "Example", "Run", "Shadow", "arguments", "forward", "has_numbers", "on_shadow"]
+__all__ = [
+    "NEEDS_DATA",
+    "Example",
+    "Run",
+    "Shadow",
+    "arguments",
+    "forward",
+    "has_numbers",
+    "on_shadow",
+    "quiet",
+    "without_fused_layers",
+]
 
 import logging
 from collections.abc import Callable, Iterator, Mapping
@@ -136,11 +147,11 @@ def on_shadow(model: nn.Module, example: Example, action: Callable[[Shadow], Res
     shown = tree_map(given, example)
 
     def run_without_data(network: Callable[..., Any]) -> Any:
-        with _without_fused_layers(), _quiet(), torch.no_grad(), mode:
+        with without_fused_layers(), quiet(), torch.no_grad(), mode:
             return forward(network, shown)
 
     def run_with_data(network: Callable[..., Any]) -> Any:
-        with _without_fused_layers(), torch.no_grad(), torch.random.fork_rng(devices=[]):
+        with without_fused_layers(), torch.no_grad(), torch.random.fork_rng(devices=[]):
             return forward(network, example)
 
     shadow = Shadow(_shadow(model, mode), run_without_data)
@@ -159,7 +170,7 @@ def on_shadow(model: nn.Module, example: Example, action: Callable[[Shadow], Res
 
 
 @contextmanager
-def _without_fused_layers() -> Iterator[None]:
+def without_fused_layers() -> Iterator[None]:
     """In evaluation mode a Transformer or recurrent layer may be one operation, which no rule looks into."""
     before = torch.backends.mha.get_fastpath_enabled(), torch._C._get_mkldnn_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
@@ -172,7 +183,7 @@ def _without_fused_layers() -> Iterator[None]:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Fake tensors log every operation that fails, but the caller learns it from an exception."""
     logger = logging.getLogger("torch._subclasses.fake_tensor")
     before = logger.level

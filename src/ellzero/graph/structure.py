@@ -1,10 +1,11 @@
 """What a pruned network remembers of its surgery."""
 
-__all__ = ["Structure", "structure_of"]
+__all__ = ["ATTRIBUTE", "Structure", "attach_structure", "structure_of"]
 
 from dataclasses import dataclass
 
 from torch import nn
+from torch.fx import GraphModule
 
 from ellzero.errors import SurgeryError
 from ellzero.graph.channels import Channels
@@ -30,6 +31,13 @@ class Structure:
     num_shut: int = 0
     difference: float = 0.0
     num_opened: int = 0
+
+
+def attach_structure(model: nn.Module, structure: Structure) -> None:
+    """Leave it on the pruned network; copies of an exported graph keep only what its `meta` lists."""
+    setattr(model, ATTRIBUTE, structure)
+    if isinstance(model, GraphModule):
+        model.meta.setdefault("_user_preserved_attributes", {})[ATTRIBUTE] = structure
 
 
 def structure_of(model: nn.Module) -> Structure:

@@ -4,24 +4,27 @@ __all__ = ["trace"]
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from fnmatch import fnmatchcase
-from math import prod
+from dataclasses import replace
 from types import MappingProxyType
 
 import torch
 from torch import nn
+from torch.fx import GraphModule
 
 from ellzero.errors import TraceError, nearest
 from ellzero.graph.attributes import candidates
 from ellzero.graph.channels import Channels
 from ellzero.graph.confirm import confirm
+from ellzero.graph.exported import exported_graph
 from ellzero.graph.grouping import gather
 from ellzero.graph.labels import Labels
 from ellzero.graph.record import Recording, record
 from ellzero.graph.rehearse import rehearse
 from ellzero.graph.removable import carried, mark_removable
-from ellzero.graph.rules import Rule, apply_rule
-from ellzero.graph.shadow import Example
+from ellzero.graph.rules import Rule
+from ellzero.graph.run import is_named, run_on_labels
+from ellzero.graph.shadow import Example, Shadow, on_shadow
+from ellzero.graph.walk import walk
 
 _LOG = logging.getLogger("ellzero")
 
@@ -35,6 +38,7 @@ def trace(
     width: bool = False,
     keep: Sequence[str] = (),
     rules: Mapping[str, Rule] = MappingProxyType({}),
+    exported: bool = False,
 ) -> Channels:
     """Find the channels of a network: what writes them, what reads them, and what cannot be removed, with the reason.
 
@@ -52,14 +56,18 @@ def trace(
             the gated network then takes the statistics over open channels only.
         keep: names of modules or tensors whose channels are kept whole; `*` stands for anything.
         rules: for operations that the library does not know, by name (`"mylib.smooth"`); see `ellzero.rules`.
+        exported: whether the network may be delivered as an exported graph instead of a module of its own classes:
+            sizes and places that its forward pass fixes are then no reason to keep channels, they are corrected.
 
     Returns:
         The channels; print them.
 
     Raises:
-        TraceError: if the network does not run on the example, or a rule raises an error.
+        TraceError: if the network does not run on the example, or is to be exported and cannot be, or a rule raises an
+            error.
         TypeError: if the model is no `nn.Module`.
-        ValueError: if `keep` names something that the network does not have, or a rule an operation that did not run.
+        ValueError: if `keep` names something that the network does not have, or a rule an operation that did not run;
+            if there are rules of yours for a network that is to be exported.
 
     Example:
         >>> import torch
@@ -77,7 +85,8 @@ def trace(
                 f"{name or 'the network'!r} is compiled by torch.jit, which hides what it does; do it later"
             )
     _check_keep(model, keep)
-    recording, shadow = record(model, example)
+    graph = _graph(model, example, rules) if exported else None
+    recording, shadow = record(model, example) if graph is None else _recorded(graph, example)
     if recording.needs_data:
         _LOG.warning("the forward pass looks at numbers: only what runs on this example is traced and compared")
     elif recording.unreached:
@@ -86,16 +95,34 @@ def trace(
     _check_rules(rules, recording)
 
     def attempt(choices: Mapping[str, int]) -> tuple[Channels, Labels]:
-        labels = _run(recording, keep, Labels(choices=choices, is_wide=width), rules)
+        labels = Labels(choices=choices, is_wide=width, is_exported=exported)
+        run_on_labels(recording, keep, labels, rules)
         channels = gather(model, labels, recording, inputs=inputs, positions=positions)
+        channels = replace(channels, exported=exported)
         channels = channels.keeping(_hidden(channels, recording))
         carries = carried(channels, labels, recording)
         channels = mark_removable(channels, recording, carries)
+        if graph is not None:
+            return rehearse(model, example, confirm(shadow, channels), is_vouched=True), labels
         found = candidates(model, channels, recording, carries)
         channels = confirm(shadow, channels, found, shapes=[value.shape for value in recording.outputs])
         return rehearse(model, example, channels, recording=recording, is_vouched=not rules), labels
 
     return _best(attempt)
+
+
+def _graph(model: nn.Module, example: Example, rules: Mapping[str, Rule]) -> GraphModule:
+    if rules:
+        raise ValueError(
+            f"there are rules for {', '.join(rules)}, but the sizes of an exported graph are corrected by the rules of "
+            "the library only; leave out either rules or exported=True"
+        )
+    return exported_graph(model, example)
+
+
+def _recorded(graph: GraphModule, example: Example) -> tuple[Recording, Shadow]:
+    """What an exported graph does, perhaps on twice the batch, and a copy of it to try cuts on."""
+    return walk(graph).recording, on_shadow(graph, example, lambda shadow: shadow)
 
 
 def _hidden(channels: Channels, recording: Recording) -> dict[str, str]:
@@ -132,27 +159,6 @@ def _unsettled(channels: Channels, labels: Labels) -> list[tuple[str, int]]:
     return list(found.items())
 
 
-def _run(recording: Recording, keep: Sequence[str], labels: Labels, rules: Mapping[str, Rule]) -> Labels:
-    for name, value in recording.stored.items():
-        vectors = {dim: labels.allot(name, dim, size) for dim, size in enumerate(value.shape) if size > 1}
-        labels.put(value, vectors, origin=name)
-        labels.derived.add(value.number)
-        labels.sizes[name] = prod(value.shape)
-        if any(_named(name, pattern) for pattern in keep):
-            labels.pin_all([value], "you asked to keep it")
-    for value in recording.inputs:
-        vectors = {dim: labels.allot("", dim, size) for dim, size in enumerate(value.shape) if dim and size > 1}
-        labels.put(value, vectors)
-    for call in recording.calls:
-        apply_rule(labels, call, rules)
-    labels.pin_all(recording.outputs, "is an output of the network")
-    return labels
-
-
-def _named(name: str, pattern: str) -> bool:
-    return fnmatchcase(name, pattern) or fnmatchcase(name.rpartition(".")[0], pattern)
-
-
 def _check_rules(rules: Mapping[str, Rule], recording: Recording) -> None:
     names = {str(call.op.overloadpacket) for call in recording.calls}
     for name in rules:
@@ -165,6 +171,6 @@ def _check_keep(model: nn.Module, keep: Sequence[str]) -> None:
         raise ValueError(f"keep is a list of names, got the string {keep!r}; write keep=[{keep!r}]")
     names = [name for name, _ in [*model.named_parameters(), *model.named_buffers()]]
     for pattern in keep:
-        if not any(_named(name, pattern) for name in names):
+        if not any(is_named(name, pattern) for name in names):
             known = {name.rpartition(".")[0] for name in names} | set(names)
             raise ValueError(f"keep names {pattern!r}, which the network does not have{nearest(pattern, known - {''})}")

@@ -1,6 +1,6 @@
 """What a pruned network knows of the tensors that it came from, without keeping them alive."""
 
-__all__ = ["Origin", "origin_of"]
+__all__ = ["Origin", "example_of", "origin_of"]
 
 import weakref
 from collections.abc import Mapping
@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor, nn
+
+from ellzero.graph import Example
 
 _ATTRIBUTE = "_ellzero_origin"
 
@@ -22,23 +24,28 @@ class Origin:
         parameters: the network's own, by the name that they have without gates.
         gates: the log-odds, or nothing.
         factors: what each stored dimension that is read was multiplied by.
+        example: what the network was gated with.
     """
 
     parameters: Mapping[str, "weakref.ref[nn.Parameter]"] = field(default_factory=dict)
     gates: "weakref.ref[nn.Parameter] | None" = None
     factors: Mapping[Slot, Tensor] = field(default_factory=dict)
+    example: Example = None
 
     @classmethod
-    def of(cls, bare: nn.Module, log_odds: nn.Parameter, factors: Mapping[Slot, Tensor]) -> "Origin":
+    def of(
+        cls, bare: nn.Module, log_odds: nn.Parameter, factors: Mapping[Slot, Tensor], example: Example = None
+    ) -> "Origin":
         """Remember a gated network.
 
         Args:
             bare: the network without gates, sharing its tensors.
             log_odds: its gates.
             factors: what its weights were multiplied by.
+            example: what it was gated with.
         """
         parameters = {name: weakref.ref(parameter) for name, parameter in bare.named_parameters()}
-        return cls(parameters, weakref.ref(log_odds), factors)
+        return cls(parameters, weakref.ref(log_odds), factors, example)
 
     def attach(self, small: nn.Module) -> None:
         """Leave it on the pruned network."""
@@ -64,3 +71,8 @@ def origin_of(small: nn.Module) -> Origin:
     """What `prune` left on a network; empty if it was loaded from a file."""
     found = getattr(small, _ATTRIBUTE, None)
     return found if isinstance(found, Origin) else Origin()
+
+
+def example_of(small: nn.Module) -> Example:
+    """What a pruned network was gated with; None if it was pickled or loaded from a file since."""
+    return origin_of(small).example

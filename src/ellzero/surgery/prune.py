@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from ellzero.errors import SurgeryError
 from ellzero.graph import Example, Filling, Layout, Multiples, Plan, Structure, Uniform, Widths, cut
-from ellzero.graph.structure import ATTRIBUTE
+from ellzero.graph.exported import exported_graph
+from ellzero.graph.structure import attach_structure
 from ellzero.surgery.origin import Origin
 from ellzero.surgery.verify import compare, compare_on_noise, like
 
@@ -110,7 +111,9 @@ def prune(
     Returns:
         A module of the original classes without parametrizations. Where inputs or flattened positions were gated, a
         `Select` stands before the reader; an emptied branch is a stand-in that holds at most a bias. Ties, dtypes,
-        devices, `requires_grad` and training flags are kept.
+        devices, `requires_grad` and training flags are kept. Of a network that was gated with `exported=True`, an
+        exported graph (`torch.fx.GraphModule`) with corrected sizes, which computes what the network does in evaluation
+        mode, whatever its training flag.
 
     Raises:
         SurgeryError: if the outputs differ by more than rounding, or both a budget and a plan are given.
@@ -135,7 +138,8 @@ def prune(
     decision = _decide(gated, budget, plan, multiple_of, uniform)
     is_open = decision.plan.open_gates(gated.layout)
     bare, factors = gated.bare(), gated.factors(decision.core)
-    small = cut(bare, gated.layout, is_open, factors=factors)
+    subject = exported_graph(bare, like(gated.example, bare)) if gated.layout.channels.exported else bare
+    small = cut(subject, gated.layout, is_open, factors=factors)
     inputs = like(gated.example if example is None else example, small)
     with gated.planned(decision.core):
         difference = max(compare(network, small, inputs), compare_on_noise(network, small, inputs))
@@ -145,8 +149,8 @@ def prune(
         _LOG.info("%d gates that training had shut stay, as zeros, to fill widths up", decision.num_opened)
     delivered = Plan.of(gated.layout, is_open)
     structure = Structure(gated.layout.channels, delivered, decision.num_shut, difference, decision.num_opened)
-    setattr(small, ATTRIBUTE, structure)
-    Origin.of(bare, gated.log_odds, factors).attach(small)
+    attach_structure(small, structure)
+    Origin.of(bare, gated.log_odds, factors, gated.example).attach(small)
     return small
 
 

@@ -1,6 +1,6 @@
 """Hold a cut network against the gated one: same outputs, or an error with the largest difference."""
 
-__all__ = ["compare", "compare_on_noise", "evaluating", "like"]
+__all__ = ["compare", "compare_on_noise", "evaluating", "like", "outputs_of"]
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -96,26 +96,35 @@ def compare(one: nn.Module, other: nn.Module, example: Example) -> float:
 
 
 def _outputs(one: nn.Module, other: nn.Module, example: Example) -> tuple[list[Tensor], list[Tensor]]:
-    """What both networks return; a network that draws random numbers even in evaluation mode draws the same ones."""
-    with evaluating(one, other):
-        refused = "the gated network does not run on the example: {}; give one that it accepts: prune(..., example=...)"
-        expected = _tensors(one, example, refused)
-        found = _tensors(other, example, "the cut network does not run: {}; keep the part: Gated(..., keep=[...])")
-    return expected, found
+    refused = "the gated network does not run on the example: {}; give one that it accepts: prune(..., example=...)"
+    expected = _tensors(one, example, refused)
+    return expected, _tensors(other, example, "the cut network does not run: {}; keep the part: Gated(..., keep=[...])")
 
 
 def _tensors(network: nn.Module, example: Example, complaint: str) -> list[Tensor]:
     try:
-        return tensors_in(_seeded(network, example))
+        return outputs_of(network, example)
     except Exception as error:  # whatever the user's forward raises
         raise SurgeryError(complaint.format(f"{error} ({place_of(network, error)})")) from error
 
 
-def _seeded(network: nn.Module, example: Example) -> Any:
+@torch.no_grad()
+def outputs_of(network: nn.Module, example: Example) -> list[Tensor]:
+    """All tensors that a network returns in evaluation mode; the random numbers that it draws are always the same.
+
+    Args:
+        network: its training flags, and the generators of its devices, are put back.
+        example: what it is called with.
+
+    Returns:
+        The tensors, in the order in which they stand in what it returns.
+    """
     gpus = sorted({parameter.device.index for parameter in network.parameters() if parameter.is_cuda})
-    with torch.random.fork_rng(devices=gpus):
-        torch.manual_seed(0)
-        return forward(network, example)
+    with evaluating(network), torch.random.fork_rng(devices=gpus):
+        torch.default_generator.manual_seed(0)
+        for gpu in gpus:  # torch.manual_seed would also set those that are not put back
+            torch.cuda.default_generators[gpu].manual_seed(0)
+        return tensors_in(forward(network, example))
 
 
 def _check_repeatable(network: nn.Module, example: Example, before: list[Tensor]) -> None:
