@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from ellzero.dictionary.differences import is_regular
-from ellzero.dictionary.trajectories import read_trajectories, split
+from ellzero.dictionary.trajectories import read_times, read_trajectories, split
 from ellzero.errors import NonFiniteError
 
 
@@ -68,3 +68,9 @@ def test_what_does_not_fit_is_refused_and_explained(arguments, message):
 def test_a_parameter_that_is_not_finite_is_refused():
     with pytest.raises(NonFiniteError, match="a parameter is NaN"):
         read_trajectories(np.zeros((3, 1)), 1.0, parameters=[np.nan])
+
+
+def test_time_stamps_that_run_backwards_are_refused_and_views_are_taken():
+    with pytest.raises(ValueError, match="must increase"):
+        read_times(np.arange(5.0)[::-1], 5)
+    assert read_times(np.arange(5.0)[::-1][::-1], 5).tolist() == [0.0, 1.0, 2.0, 3.0, 4.0]
