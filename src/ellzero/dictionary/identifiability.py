@@ -104,7 +104,7 @@ def identifiability(
         >>> report.canonical.names
         ('1', 'c', 's', 'c^2', 'c s')
     """
-    x = samples if isinstance(samples, Tensor) else torch.as_tensor(np.array(samples))
+    x = samples if isinstance(samples, Tensor) else torch.as_tensor(np.asarray(samples).copy())
     if x.dim() != 2:
         raise ValueError(f"samples have a row for each sample, shape (num_samples, num_inputs); got {tuple(x.shape)}")
     limit = _TOLERANCE[min(8, x.element_size())] if tolerance is None else tolerance

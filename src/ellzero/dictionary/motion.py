@@ -47,7 +47,7 @@ def follow(
     Raises:
         ValueError: if shapes do not fit or controls are missing.
     """
-    start = torch.as_tensor(np.array(x0, dtype=np.float64))
+    start = torch.as_tensor(np.asarray(x0, dtype=np.float64).copy())
     if start.dim() not in (1, 2) or start.shape[-1] != states:
         raise ValueError(f"x0 must have shape ({states},) or (runs, {states}), got {tuple(start.shape)}")
     if is_map and np.ndim(t) == 0:

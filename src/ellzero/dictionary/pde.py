@@ -202,7 +202,7 @@ class FieldDynamics:
             NonFiniteError: if the field leaves the finite numbers.
         """
         _, coefficients, grid = self._fitted()
-        start, times = torch.as_tensor(np.array(u0, dtype=np.float64)), read_times(t, np.size(t))
+        start, times = torch.as_tensor(np.asarray(u0, dtype=np.float64).copy()), read_times(t, np.size(t))
         longest = float(times.diff().min()) / 5 if step is None else step
         return evolve(self.dictionary, coefficients, start, times, grid.length, step=longest).numpy()
 
@@ -223,7 +223,7 @@ def _read(u: Any, t: Any, x: Any) -> _Grid:
     several = list(u) if isinstance(u, list | tuple) and np.ndim(u[0]) == 2 else [u]
     fields = [torch.as_tensor(np.array(one, dtype=np.float64)) for one in several]
     stamps = list(t) if isinstance(t, list | tuple) and len(t) == len(fields) and np.ndim(t[0]) else [t] * len(fields)
-    places = torch.as_tensor(np.array(x, dtype=np.float64))
+    places = torch.as_tensor(np.asarray(x, dtype=np.float64).copy())
     times = []
     for index, (field, stamp) in enumerate(zip(fields, stamps, strict=True)):
         if field.dim() != 2 or field.shape[1:] != places.shape:

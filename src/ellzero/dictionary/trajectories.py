@@ -96,7 +96,7 @@ def read_trajectories(
 
 def read_times(t: Any, samples: int, index: int = 0) -> Tensor:
     """Time stamps of one trajectory from a step or from stamps."""
-    stamps = torch.as_tensor(np.array(t, dtype=np.float64))
+    stamps = torch.as_tensor(np.asarray(t, dtype=np.float64).copy())
     if stamps.dim() == 0:
         if not (torch.isfinite(stamps) and stamps > 0):
             raise ValueError(f"the time between samples must be positive and finite, got {float(stamps)}")

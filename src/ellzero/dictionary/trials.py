@@ -129,7 +129,7 @@ def in_double(module: nn.Module) -> Callable[[ArrayLike], Array]:
 
     def call(points: ArrayLike) -> Array:
         with torch.no_grad():
-            values = twin(torch.from_numpy(np.array(points, dtype=np.float64)).to(device))
+            values = twin(torch.from_numpy(np.asarray(points, dtype=np.float64).copy()).to(device))
         return np.asarray(values.cpu().numpy())
 
     return call
