@@ -2,6 +2,7 @@
 
 import itertools
 
+import numpy as np
 import pytest
 import torch
 
@@ -231,3 +232,17 @@ def test_integers_lists_and_single_precision_are_taken():
         best_subset(x, terms=2)
     with pytest.raises(ValueError, match="holds targets, weights and intercept already"):
         best_subset(Gram.of(x, y), y, 2)
+
+
+@pytest.mark.parametrize("seed", [10, 17, 25])
+def test_equal_columns_do_not_spoil_a_proof(seed):
+    generator = np.random.default_rng(seed)
+    features = generator.normal(size=(30, 2)) @ generator.normal(size=(2, 8)) + 0.05 * generator.normal(size=(30, 8))
+    targets = features @ generator.normal(size=8) + generator.normal(size=30)
+    features[:, 3] = features[:, 2]
+    proven = best_subset(features, targets, 3, seconds=10)
+    residuals = [
+        np.square(targets - columns @ np.linalg.lstsq(columns, targets, rcond=None)[0]).sum()
+        for columns in (features[:, list(chosen)] for chosen in itertools.combinations(range(8), 3))
+    ]
+    assert float(proven.residual) == pytest.approx(min(residuals))

@@ -283,3 +283,11 @@ def test_a_copy_shares_nothing():
 def test_a_layer_that_means_nothing_is_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         SparseDictionary(polynomial("x", 2), **arguments)
+
+
+def test_gated_coefficients_are_not_set_in_vain():
+    model = SparseDictionary(polynomial("x y", 2), 1)
+    points = torch.randn(50, 2, generator=torch.Generator().manual_seed(0))
+    l0.Gated(model, points[:1])
+    with pytest.raises(ValueError, match="after prune"):
+        model.refit(points, points[:, :1])

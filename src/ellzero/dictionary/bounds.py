@@ -10,7 +10,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from ellzero.dictionary.fits import DEPENDENT, evaluate
+from ellzero.dictionary.fits import DEPENDENT, evaluate, losses_of
 from ellzero.dictionary.nodes import Measured, measure
 from ellzero.dictionary.subset import Optimality
 
@@ -49,9 +49,11 @@ class Proof:
         return self.loss - _TOLERANCE * (self.loss + self.rest) - 1e-15 * float(self.target.square().sum())
 
     def offer(self, loss: float, chosen: Tensor) -> None:
-        """Take a support if it is better."""
+        """Take a support if it is better; where columns depend on each other, the loss given is only a lower bound."""
         if loss < self.limit():
-            self.loss, self.chosen = loss, chosen.clone()
+            true = float(losses_of(self.root, self.target, self.members[chosen].flatten()[None])[0])
+            if true < self.limit():
+                self.loss, self.chosen = true, chosen.clone()
 
 
 def prove(proof: Proof, is_fixed: Tensor, seconds: float) -> Optimality:

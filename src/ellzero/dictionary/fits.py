@@ -1,6 +1,6 @@
 """Least squares on many supports at once, and what every swap of one term for another would gain."""
 
-__all__ = ["DEPENDENT", "Fits", "columns_of", "evaluate", "swap_gains"]
+__all__ = ["DEPENDENT", "Fits", "columns_of", "evaluate", "losses_of", "swap_gains"]
 
 from dataclasses import dataclass
 from typing import final
@@ -8,6 +8,7 @@ from typing import final
 import torch
 from torch import Tensor
 
+_SINGULAR = 1e-9
 DEPENDENT = 1e-16
 """Squared sine of the angle to a span below which a column counts as lying in it."""
 _DOUBTFUL = 1e-6  # one minus a sum of squares has lost too many digits below this: the part outside is then formed
@@ -168,3 +169,33 @@ def _outside(root: Tensor, basis: Tensor, inside: Tensor, supports: Tensor, ridg
         outside = root[owners] - basis[owners, systems] @ inside[owners, systems]
         variance[owners, systems] = outside.square().sum(-2)
     return variance.masked_fill(own, torch.inf)
+
+
+def losses_of(root: Tensor, target: Tensor, supports: Tensor) -> Tensor:
+    """Sums of squares that supports leave, also where their columns depend on each other.
+
+    Args:
+        root: scaled columns, shape `(rows, columns)`.
+        target: shape `(rows, targets)`.
+        supports: indices, the number of columns where a slot is empty, shape `(supports, slots)`.
+
+    Returns:
+        Shape `(supports,)`.
+
+    Example:
+        >>> losses_of(torch.eye(2), torch.tensor([[3.0], [4.0]]), torch.tensor([[0, 2], [0, 1]]))
+        tensor([16.,  0.])
+    """
+    chosen = columns_of(root[None], supports[None])[0]  # (supports, rows, slots)
+    num_slots, num_targets = chosen.shape[-1], target.shape[-1]
+    low = torch.diag_embed((supports == root.shape[-1]).to(root.dtype))
+    top = torch.cat([chosen, target.expand(len(chosen), -1, -1)], -1)
+    low = torch.nn.functional.pad(low, (0, num_targets))
+    factor = torch.linalg.qr(torch.cat([top, low], -2), mode="r").R
+    loss = factor[:, num_slots:, num_slots:].square().sum((-1, -2))
+    is_singular = factor.diagonal(dim1=-2, dim2=-1)[:, :num_slots].abs().amin(-1) < _SINGULAR
+    for index in is_singular.nonzero().flatten().tolist():
+        columns, one = chosen[index].cpu(), target.cpu()  # the solver for dependent columns is on the host only
+        solution = torch.linalg.lstsq(columns, one, driver="gelsd", rcond=1e-12).solution
+        loss[index] = (one - columns @ solution).square().sum()
+    return loss

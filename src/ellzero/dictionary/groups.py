@@ -1,6 +1,6 @@
 """Groups of columns that are chosen together or not at all: local search on one system."""
 
-__all__ = ["choose_groups", "losses_of", "members_of"]
+__all__ = ["choose_groups", "members_of"]
 
 from collections.abc import Sequence
 
@@ -8,10 +8,9 @@ import torch
 from torch import Tensor
 
 from ellzero.dictionary.bounds import Proof
-from ellzero.dictionary.fits import columns_of
+from ellzero.dictionary.fits import losses_of
 
 _CHUNK = 512  # supports that are fitted together
-_SINGULAR = 1e-9
 _RELATIVE = 1e-9
 
 
@@ -42,36 +41,6 @@ def members_of(groups: Sequence[Sequence[int]] | None, num_columns: int) -> Tens
     named += [[index] for index in range(num_columns) if index not in set(flat)]
     width = max(map(len, named))
     return torch.tensor([group + [num_columns] * (width - len(group)) for group in named])
-
-
-def losses_of(root: Tensor, target: Tensor, supports: Tensor) -> Tensor:
-    """Sums of squares that supports leave, also where their columns depend on each other.
-
-    Args:
-        root: scaled columns, shape `(rows, columns)`.
-        target: shape `(rows, targets)`.
-        supports: indices, the number of columns where a slot is empty, shape `(supports, slots)`.
-
-    Returns:
-        Shape `(supports,)`.
-
-    Example:
-        >>> losses_of(torch.eye(2), torch.tensor([[3.0], [4.0]]), torch.tensor([[0, 2], [0, 1]]))
-        tensor([16.,  0.])
-    """
-    chosen = columns_of(root[None], supports[None])[0]  # (supports, rows, slots)
-    num_slots, num_targets = chosen.shape[-1], target.shape[-1]
-    low = torch.diag_embed((supports == root.shape[-1]).to(root.dtype))
-    top = torch.cat([chosen, target.expand(len(chosen), -1, -1)], -1)
-    low = torch.nn.functional.pad(low, (0, num_targets))
-    factor = torch.linalg.qr(torch.cat([top, low], -2), mode="r").R
-    loss = factor[:, num_slots:, num_slots:].square().sum((-1, -2))
-    is_singular = factor.diagonal(dim1=-2, dim2=-1)[:, :num_slots].abs().amin(-1) < _SINGULAR
-    for index in is_singular.nonzero().flatten().tolist():
-        columns, one = chosen[index].cpu(), target.cpu()  # the solver for dependent columns is on the host only
-        solution = torch.linalg.lstsq(columns, one, driver="gelsd", rcond=1e-12).solution
-        loss[index] = (one - columns @ solution).square().sum()
-    return loss
 
 
 def choose_groups(proof: Proof, is_fixed: Tensor) -> None:

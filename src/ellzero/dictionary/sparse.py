@@ -8,6 +8,7 @@ from typing import final
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.utils.parametrize import is_parametrized
 
 from ellzero.dictionary.dictionary import Dictionary
 from ellzero.dictionary.equations import Equations
@@ -185,6 +186,8 @@ class SparseDictionary(FollowsCut):
         return torch.tensor(places, dtype=torch.int64)
 
     def _fill(self, matrix: Tensor) -> None:
+        if is_parametrized(self):
+            raise ValueError("the coefficients are gated and cannot be set; do it before Gated or after prune")
         values = matrix.reshape(-1)[self.places] if self.per_output else matrix
         self.coefficients.copy_(values)
 
