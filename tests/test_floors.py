@@ -28,6 +28,7 @@ FLOORS = {
     "errors": 0,
     "noise": 0,
 }
+STOREYS = {"dictionary": {"dynamics": 2, "equations": 1, "regression": 0, "terms": 0}}
 OPTIONAL = {
     "matplotlib", "rich", "yaml", "pooch", "sklearn", "onnx", "onnxscript", "onnxruntime", "transformers",
     "sympy", "scipy", "gymnasium",
@@ -79,6 +80,11 @@ def room_of(name: str) -> str:
     return [*name.split("."), ""][1]
 
 
+def chamber_of(name: str) -> str:
+    """What a large room is divided into; empty for the room itself, which only collects names."""
+    return [*name.split("."), "", ""][2]
+
+
 def unplaced_rooms(tree: Tree) -> list[str]:
     unknown = sorted({room_of(name) for name in tree.files} - FLOORS.keys() - {""})
     return [f"the room {room!r} has no floor; place it in FLOORS of tests/test_floors.py" for room in unknown]
@@ -97,6 +103,24 @@ def violations(tree: Tree) -> list[str]:
                     f"{name} (floor {tree.floor(room)}) imports {target} (floor {tree.floor(room_of(target))}); "
                     "a file imports its own room and lower floors only"
                 )
+    return found
+
+
+def violations_within(tree: Tree) -> list[str]:
+    """The same inside of the rooms that are divided: their parts have storeys, and all files lie in one of them."""
+    found = []
+    for name in sorted(tree.files):
+        storeys = STOREYS.get(room_of(name))
+        here = chamber_of(name)
+        if storeys is None or not here:
+            continue
+        if here not in storeys:
+            found.append(f"{name} lies in no part of its room; place it or add {here!r} to STOREYS")
+            continue
+        for target in sorted(tree.imports(name)):
+            there = chamber_of(target)
+            if room_of(target) == room_of(name) and there != here and storeys.get(there, 99) >= storeys[here]:
+                found.append(f"{name} (storey {storeys[here]}) imports {target}; import lower parts of the room only")
     return found
 
 
@@ -146,6 +170,10 @@ def test_the_tree_is_found(source):
 
 def test_every_room_has_a_floor_and_files_import_their_own_room_and_lower_floors_only(source):
     assert not violations(source)
+
+
+def test_the_parts_of_large_rooms_import_lower_parts_only(source):
+    assert not violations_within(source)
 
 
 def test_no_import_leads_back_to_where_it_started(source):
@@ -244,6 +272,22 @@ def test_the_package_itself_may_import_anything_and_stands_on_the_highest_floor_
 def test_the_check_asks_to_place_a_new_room(tmp_path):
     tree = made_up(tmp_path, {"attic/box": "import ellzero.gates", "gates": ""})
     assert violations(tree) == ["the room 'attic' has no floor; place it in FLOORS of tests/test_floors.py"]
+
+
+@pytest.mark.parametrize(
+    ("path", "code", "is_fine"),
+    [
+        ("dictionary/dynamics/flow", "from ellzero.dictionary.terms.term import Term", True),
+        ("dictionary/terms/inner", "from ellzero.dictionary.terms.term import Term", True),
+        ("dictionary/equations/rows", "from ellzero.dictionary.dynamics.flow import flow", False),
+        ("dictionary/regression/gram", "from ellzero.dictionary.terms.term import Term", False),
+        ("dictionary/terms/inner", "from ellzero.dictionary import Dynamics", False),
+        ("dictionary/stray", "import torch", False),
+    ],
+)
+def test_the_check_knows_the_parts_of_a_room(tmp_path, path, code, is_fine):
+    files = {"dictionary/__init__": "", "dictionary/terms/term": "", "dictionary/dynamics/flow": ""}
+    assert (not violations_within(made_up(tmp_path, files | {path: code}))) is is_fine
 
 
 def test_the_check_finds_a_cycle_through_three_files(tmp_path):

@@ -50,42 +50,67 @@ __all__ = [
 
 from typing import TYPE_CHECKING, Any
 
-from ellzero.dictionary.bootstraps import Bootstrap, bootstrap
-from ellzero.dictionary.calibrate import Calibration, calibration, simulate_regression
-from ellzero.dictionary.certificate import Ablation, Certificate, Check
-from ellzero.dictionary.closed import ClosedForm
-from ellzero.dictionary.dictionary import Dictionary
-from ellzero.dictionary.dynamics import Dynamics
-from ellzero.dictionary.equations import Equations
-from ellzero.dictionary.fields import evolve, space_derivatives
-from ellzero.dictionary.functions import FUNCTIONS
-from ellzero.dictionary.gram import Gram
-from ellzero.dictionary.harmonics import fourier, trigonometric
-from ellzero.dictionary.identifiability import Identifiability, identifiability
-from ellzero.dictionary.inner import Inner, variables
-from ellzero.dictionary.libraries import custom, identity, polynomial, rational
-from ellzero.dictionary.outputs import Output
-from ellzero.dictionary.path import SubsetPath, subset_path
-from ellzero.dictionary.pde import FieldDynamics
-from ellzero.dictionary.posterior import gate_probabilities
-from ellzero.dictionary.pysindy_names import from_pysindy, to_pysindy
-from ellzero.dictionary.relations import Relation
-from ellzero.dictionary.scores import r2_score, valid_prediction_time
-from ellzero.dictionary.sparse import SparseDictionary
-from ellzero.dictionary.subset import Optimality, Subset
-from ellzero.dictionary.subsets import best_subset
-from ellzero.dictionary.terms import Factor, Term
-from ellzero.dictionary.units import Unit
-from ellzero.dictionary.verify import verify
+from ellzero.dictionary.dynamics import (
+    Dynamics,
+    FieldDynamics,
+    evolve,
+    r2_score,
+    space_derivatives,
+    valid_prediction_time,
+)
+from ellzero.dictionary.equations import (
+    Ablation,
+    Certificate,
+    Check,
+    ClosedForm,
+    Equations,
+    Output,
+    SparseDictionary,
+    verify,
+)
+from ellzero.dictionary.regression import (
+    Bootstrap,
+    Calibration,
+    Gram,
+    Optimality,
+    Subset,
+    SubsetPath,
+    best_subset,
+    bootstrap,
+    calibration,
+    gate_probabilities,
+    simulate_regression,
+    subset_path,
+)
+from ellzero.dictionary.terms import (
+    FUNCTIONS,
+    Dictionary,
+    Factor,
+    Identifiability,
+    Inner,
+    Relation,
+    Term,
+    Unit,
+    custom,
+    fourier,
+    from_pysindy,
+    identifiability,
+    identity,
+    polynomial,
+    rational,
+    to_pysindy,
+    trigonometric,
+    variables,
+)
 
 if TYPE_CHECKING:
-    from ellzero.dictionary.regression import SparseRegression
+    from ellzero.dictionary.regression.estimator import SparseRegression
 
 
 def __getattr__(name: str) -> Any:
     # The base classes are scikit-learn's, which is optional: the file is imported when the name is first used.
     if name == "SparseRegression":
-        from ellzero.dictionary.regression import SparseRegression
+        from ellzero.dictionary.regression.estimator import SparseRegression
 
         return SparseRegression
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

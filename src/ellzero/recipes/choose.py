@@ -21,7 +21,7 @@ from ellzero.dictionary import (
     identifiability,
     subset_path,
 )
-from ellzero.dictionary.path import allocate
+from ellzero.dictionary.regression.path import allocate
 from ellzero.gates import Gated
 from ellzero.surgery import prune
 

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from ellzero.dictionary import Dynamics, Equations, polynomial, subset_path, valid_prediction_time, verify
-from ellzero.dictionary.simulate import integrate_many
+from ellzero.dictionary.dynamics.simulate import integrate_many
 from ellzero.errors import NonFiniteError
 from ellzero.recipes.law import Found, Picture, SystemSettings
 from ellzero.report import coefficient_path, inclusion, pareto, support_map, trajectories

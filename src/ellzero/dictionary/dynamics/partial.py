@@ -1,0 +1,261 @@
+"""`FieldDynamics`: partial differential equations from measured fields on a periodic line."""
+
+__all__ = ["FieldDynamics"]
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Self, final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ellzero.dictionary.dynamics.coupled import Limit, search_support
+from ellzero.dictionary.dynamics.differences import differentiate, is_regular
+from ellzero.dictionary.dynamics.estimate import price
+from ellzero.dictionary.dynamics.fields import derivative_names, evolve, space_derivatives
+from ellzero.dictionary.dynamics.inputs import check_limit
+from ellzero.dictionary.dynamics.likelihood import Evidence
+from ellzero.dictionary.dynamics.noise_level import noise_level
+from ellzero.dictionary.dynamics.regress import combined, strong_evidence, whitened
+from ellzero.dictionary.dynamics.trajectories import Trajectory, read_times
+from ellzero.dictionary.dynamics.weak import SMALLEST, choose_radius
+from ellzero.dictionary.dynamics.weak_field import field_system, field_windows, reach
+from ellzero.dictionary.equations.equations import Equations
+from ellzero.dictionary.terms.dictionary import Dictionary
+from ellzero.dictionary.terms.libraries import identity, polynomial
+from ellzero.errors import NonFiniteError, nearest
+
+Array = NDArray[np.float64]
+
+POINTS_PER_ORDER = 6
+"""Half width in points that a window in space has at least, for each derivative that moves to its test function."""
+
+DECAY = 2.0
+"""As in `weak.choose_radius`; derivatives on the test functions favour narrower windows than there."""
+
+SWEEPS = 5
+"""How often the covariance and the support are brought into agreement."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Grid:
+    """Measured fields and where they were measured."""
+
+    fields: list[Tensor]
+    times: list[Tensor]
+    length: float
+
+
+@final
+class FieldDynamics:
+    r"""Sparse equations for a field on a periodic line.
+
+    .. math:: u_t = \sum_j \xi_j \theta_j(u, u_x, u_{xx}, \ldots)
+
+    In the weak form the equation is averaged over windows in space and time, and derivatives are moved to the test
+    functions: :math:`u u_x` becomes :math:`-\int \phi_x u^2 / 2`. What cannot be moved is computed from the Fourier
+    series. The covariance of the windows' residuals is followed, through the terms as well.
+
+    Args:
+        terms: number of terms, or None to let the data decide.
+        dictionary: a `Dictionary` of u, u_x, ..., or a function that makes one from these names; None takes powers of
+            u up to the second times derivatives up to `derivatives`, and powers of u up to the third.
+        derivatives: highest derivative in space.
+        differentiation: "weak", or "finite", "smoothed", "spectral" for the derivative in time.
+        criterion: "ebic", "bic" or "aic": the price of a term when `terms` is None.
+        resolution: smallest relative error that the data are believed to have.
+
+    Raises:
+        ValueError: if an option is not known or out of range.
+
+    Source:
+        Messenger & Bortz (2021), https://doi.org/10.1016/j.jcp.2021.110525
+
+    Example:
+        >>> x = np.arange(64) * 2 * np.pi / 64
+        >>> t = np.linspace(0, 1, 101)
+        >>> heat = sum(np.exp(-0.1 * k**2 * t[:, None]) * np.sin(k * x + k) for k in range(1, 6))
+        >>> FieldDynamics(derivatives=2).fit(heat, t, x).print()
+        u_t = 0.1 u_xx
+    """
+
+    def __init__(
+        self,
+        terms: int | None = None,
+        dictionary: Dictionary | Callable[[Sequence[str]], Dictionary] | None = None,
+        *,
+        derivatives: int = 4,
+        differentiation: str = "weak",
+        criterion: str = "ebic",
+        resolution: float = 1e-6,
+    ) -> None:
+        known = ("weak", "finite", "smoothed", "spectral")
+        if differentiation not in known:
+            raise ValueError(f"the differentiation {differentiation!r} is not known{nearest(differentiation, known)}")
+        if not 1 <= derivatives <= 8:
+            raise ValueError(f"derivatives must lie between 1 and 8, got {derivatives}; try 4")
+        names = derivative_names(derivatives)
+        made = dictionary if isinstance(dictionary, Dictionary) else (dictionary or _candidates)(names)
+        if made.inputs != names[: len(made.inputs)]:
+            raise ValueError(f"the dictionary must be made for {', '.join(names)}; its inputs are {made.inputs}")
+        check_limit(Limit(terms), 1, len(made))
+        self.dictionary, self.limit = made, Limit(terms)
+        self.differentiation, self.criterion, self.resolution = differentiation, criterion, resolution
+        self._found: tuple[Evidence, Tensor, _Grid] | None = None
+
+    def fit(self, u: Any, t: Any, x: Any) -> Self:
+        """Find the equation.
+
+        Args:
+            u: the field, shape `(samples, points)`, or a list of runs on the same grid.
+            t: equally spaced time stamps or the step, or a list of such.
+            x: equally spaced places of the points, shape `(points,)`; the period is one spacing longer than they are.
+
+        Returns:
+            This model.
+
+        Raises:
+            ValueError: if shapes do not fit, stamps or places are irregular, or the run is too short.
+            NonFiniteError: if the field holds NaN or a term overflows.
+        """
+        grid = _read(u, t, x)
+        for field in grid.fields:
+            self.dictionary.evaluate(space_derivatives(field, grid.length, len(self.dictionary.inputs) - 1))
+        if self.differentiation == "weak":
+            evidence, coefficients = self._from_windows(grid)
+        else:
+            evidence, coefficients = self._from_points(grid)
+        self._found = evidence, coefficients, grid
+        return self
+
+    def _from_windows(self, grid: _Grid) -> tuple[Evidence, Tensor]:
+        noise = max(_noise(grid), self.resolution * float(torch.cat(grid.fields).std()))
+        order = reach(self.dictionary)
+        radii = _radii(grid, noise, order)
+        systems = []
+        for field, time in zip(grid.fields, grid.times, strict=True):
+            windows = field_windows(time, field.shape[1], grid.length, radii, order)
+            systems.append(field_system(field, grid.length, self.dictionary, windows))
+        rows = sum(len(system.target) for system in systems)
+        coefficients, support = None, torch.zeros(0, dtype=torch.long)
+        for _ in range(SWEEPS):
+            pairs = []
+            for system in systems:
+                covariance = system.covariance(coefficients, noise)
+                pairs.append([whitened(covariance, system.features, system.target)])
+            evidence, _ = combined(pairs, self.resolution, at_least=1.0)
+            before, support = support, self._chosen(evidence, rows, support)
+            coefficients = evidence.refit(support)
+            if torch.equal(before, support):
+                break
+        assert coefficients is not None
+        return evidence, coefficients
+
+    def _from_points(self, grid: _Grid) -> tuple[Evidence, Tensor]:
+        order = len(self.dictionary.inputs) - 1
+        features = [self.dictionary(space_derivatives(one, grid.length, order)).flatten(0, 1) for one in grid.fields]
+        pairs = zip(grid.fields, grid.times, strict=True)
+        rates = [differentiate(field, time, self.differentiation).flatten() for field, time in pairs]
+        evidence, _ = strong_evidence(torch.cat(features), torch.cat(rates)[:, None], self.resolution)
+        support = self._chosen(evidence, sum(map(len, rates)), torch.zeros(0, dtype=torch.long))
+        return evidence, evidence.refit(support)
+
+    def _chosen(self, evidence: Evidence, rows: int, start: Tensor) -> Tensor:
+        cost = price(rows, len(self.dictionary), self.criterion)
+        return search_support(evidence, start, penalty=cost, limit=self.limit)
+
+    def coefficients(self) -> Array:
+        """Shape `(1, terms)`."""
+        return self._fitted()[1][None].numpy().copy()
+
+    def standard_errors(self) -> Array:
+        """Standard deviations of the coefficients given the support, shape `(1, terms)`."""
+        evidence, coefficients, _ = self._fitted()
+        support = coefficients.nonzero()[:, 0]
+        found = torch.zeros_like(coefficients)
+        found[support] = torch.linalg.pinv(evidence.information[support][:, support], hermitian=True).diagonal().sqrt()
+        return found[None].numpy()
+
+    def equations(self) -> Equations:
+        """The equation as plain data."""
+        return Equations(("u_t",), self.dictionary, self.coefficients())
+
+    def print(self, precision: int = 3) -> None:
+        """Print the equation with so many significant digits."""
+        print(self.equations().text(precision))
+
+    def simulate(self, u0: Any, t: Any, *, step: float | None = None) -> Array:
+        """Follow the equation from a field on the grid of the fit.
+
+        Args:
+            u0: shape `(points,)` or `(runs, points)`.
+            t: time stamps, shape `(samples,)`.
+            step: longest step in time; by default a fifth of the smallest gap.
+
+        Returns:
+            Shape `(samples, points)` or `(runs, samples, points)`.
+
+        Raises:
+            NonFiniteError: if the field leaves the finite numbers.
+        """
+        _, coefficients, grid = self._fitted()
+        start, times = torch.as_tensor(np.asarray(u0, dtype=np.float64).copy()), read_times(t, np.size(t))
+        longest = float(times.diff().min()) / 5 if step is None else step
+        return evolve(self.dictionary, coefficients, start, times, grid.length, step=longest).numpy()
+
+    def _fitted(self) -> tuple[Evidence, Tensor, _Grid]:
+        if self._found is None:
+            raise ValueError("the model has no equation yet; call fit(u, t, x) first")
+        return self._found
+
+
+def _candidates(names: Sequence[str]) -> Dictionary:
+    """Powers of u up to the second times derivatives, and powers of u up to the third."""
+    powers = polynomial(tuple(names), 2, only=[names[0]])
+    slopes = identity(tuple(names)).select(list(names[1:]))
+    return polynomial(tuple(names), 3, only=[names[0]]) + powers * slopes
+
+
+def _read(u: Any, t: Any, x: Any) -> _Grid:
+    several = list(u) if isinstance(u, list | tuple) and np.ndim(u[0]) == 2 else [u]
+    fields = [torch.as_tensor(np.array(one, dtype=np.float64)) for one in several]
+    stamps = list(t) if isinstance(t, list | tuple) and len(t) == len(fields) and np.ndim(t[0]) else [t] * len(fields)
+    places = torch.as_tensor(np.asarray(x, dtype=np.float64).copy())
+    times = []
+    for index, (field, stamp) in enumerate(zip(fields, stamps, strict=True)):
+        if field.dim() != 2 or field.shape[1:] != places.shape:
+            raise ValueError(
+                f"u of run {index} has shape {tuple(field.shape)}, expected (samples, points) with one of the "
+                f"{len(places)} places for each point"
+            )
+        if not bool(torch.isfinite(field).all()):
+            raise NonFiniteError(f"u of run {index} holds NaN or infinite values; cut the run there")
+        times.append(read_times(stamp, len(field), index))
+    for name, marks in [("places", places), *((f"time stamps of run {i}", time) for i, time in enumerate(times))]:
+        if len(marks) < 2 * SMALLEST + 2 or not is_regular(marks):
+            raise ValueError(f"the {name} must be equally spaced and at least {2 * SMALLEST + 2}, got {len(marks)}")
+    return _Grid(fields, times, float(places.diff().mean()) * len(places))
+
+
+def _noise(grid: _Grid) -> float:
+    """Noise of the field: the smaller of what samples in time and points in space say."""
+    found = [min(float(noise_level(f).square().mean()), float(noise_level(f.T).square().mean())) for f in grid.fields]
+    return math.sqrt(sum(found) / len(found))
+
+
+def _radii(grid: _Grid, noise: float, order: int) -> tuple[int, int]:
+    """Half widths of the windows in samples and in points, from the spectra; high derivatives need wide windows."""
+    found = []
+    for field, time in zip(grid.fields, grid.times, strict=True):
+        pair = []
+        for table in (field, field.T):
+            marks = time if table is field else torch.arange(len(table), dtype=time.dtype)
+            level = torch.full((table.shape[1],), noise, dtype=table.dtype)
+            pair.append(choose_radius(Trajectory(marks, table, table[:, :0]), level, decay=DECAY))
+        found.append(pair)
+    points = grid.fields[0].shape[1]
+    least = min(POINTS_PER_ORDER * order, points // 4)
+    return min(pair[0] for pair in found), max(least, min(pair[1] for pair in found))

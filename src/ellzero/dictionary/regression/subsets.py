@@ -1,0 +1,91 @@
+"""Best subsets of columns within a budget, for a batch of systems at once."""
+
+__all__ = ["best_subset"]
+
+from collections.abc import Sequence
+from typing import Any
+
+from ellzero.dictionary.regression.explore import explore
+from ellzero.dictionary.regression.layout import Outputs, gram_of, refitted, search_of
+from ellzero.dictionary.regression.path import subset_path
+from ellzero.dictionary.regression.proofs import prove_all
+from ellzero.dictionary.regression.starts import choose
+from ellzero.dictionary.regression.subset import Optimality, Subset
+from ellzero.dictionary.regression.swaps import empty_supports
+
+
+def best_subset(
+    features: Any, targets: Any = None, terms: Any = None, *, always: Sequence[int] = (),
+    groups: Sequence[Sequence[int]] | None = None, costs: Any = None, outputs: Outputs = "separate",
+    weights: Any = None, intercept: bool = False, ridge: float = 0.0, starts: int = 1, depth: int = 2,
+    gates: int = 0, seconds: float = 0.0,
+) -> Subset:  # fmt: skip
+    r"""Choose the columns, at most `terms` of them, that explain the targets with the least sum of squares.
+
+    .. math:: \min_w \|y - X w\|_W^2 \quad \text{subject to} \quad \sum_{j: w_j \ne 0} c_j \le k
+
+    Args:
+        features: columns to choose from, shape `(*batch, samples, columns)`, or a `Gram`.
+        targets: shape `(*batch, samples, targets)` or `(*batch, samples)`; None with a `Gram`.
+        terms: k, the budget: one number, or one per target. It counts terms, or costs where they are given.
+        always: indices of columns that are in every support; they count.
+        groups: lists of columns that are chosen together or not at all; a column stands in one group at most, and
+            columns that no group names are chosen alone. A group costs what its columns cost together.
+        costs: cost of each column, positive, shape `(columns,)`; all one if None.
+        outputs: `separate`: each target has a support, and the budget, of its own. `shared`: one support for all.
+            `total`: supports of their own, and one budget for all together, spent where it lowers the sum of the
+            residuals, as parts of the targets' energies, most.
+        weights: weight of each sample, shape `(*batch, samples)`.
+        intercept: whether a constant is fitted beside the columns, outside the budget.
+        ridge: multiple of the squared coefficients, of columns scaled to unit length, that is added to the sum of
+            squares while supports are compared; the coefficients returned are plain least squares all the same.
+        starts: how many local searches, each from the best support so far with a part of it exchanged at random.
+        depth: 1 to exchange one term at a time, 2 for two at once as well.
+        gates: how many sets of hard-concrete gates explore, besides the local searches: they find columns that explain
+            something together but nothing alone, at the cost of some ten local searches.
+        seconds: time to look for a proof, by branch and bound, that no other support is better: `certificate` says what
+            came of it. For dictionaries of up to 256 columns with clearly more samples than columns; 0 for none.
+
+    Returns:
+        The subset. Of columns that are equal, one is chosen; a column of zeros, or a constant beside an intercept,
+        never is; where fewer columns help than the budget allows, fewer are chosen.
+
+    Raises:
+        ValueError: if shapes do not fit, values are not finite, the budget is not positive, is larger than the number
+            of columns or of samples, or does not hold the columns of `always`.
+        TypeError: if the values are not real numbers.
+
+    Source:
+        Miller (2002), "Subset Selection in Regression", chapter 3.
+
+    Example:
+        >>> import torch
+        >>> x = torch.eye(4).double()
+        >>> best_subset(x, x @ torch.tensor([3.0, 0.0, -2.0, 0.1]).double(), 2).coefficients
+        tensor([ 3.,  0., -2.,  0.], dtype=torch.float64)
+    """
+    gram, is_single = gram_of(features, targets, weights=weights, intercept=intercept)
+    if outputs == "total":
+        _check_total(terms, groups=groups, costs=costs, seconds=seconds)
+        most = min(int(terms), gram.num_columns, gram.num_rows - gram.has_intercept)
+        return subset_path(gram, max_terms=most, always=always, ridge=ridge, depth=depth).total(int(terms))
+    search, num_slots = search_of(gram, terms, always=always, costs=costs, outputs=outputs, ridge=ridge)
+    if groups is None:
+        supports, _ = choose(search, num_slots, starts=starts, depth=depth)
+        supports = explore(search, supports, starts=gates, depth=depth)[0] if gates > 0 else supports
+    else:
+        supports = empty_supports(search, num_slots)
+    known = (Optimality("local"),) * (supports.shape[0] * supports.shape[1])
+    if groups is not None or seconds > 0:
+        rest = gram.rest.reshape(len(search.root), -1)
+        rest = rest.sum(-1, keepdim=True) if outputs == "shared" else rest
+        supports, known = prove_all(search, supports, rest, groups=groups, seconds=seconds)
+    found = refitted(gram, supports, known)
+    return found.without_targets() if is_single else found
+
+
+def _check_total(terms: Any, *, groups: Any, costs: Any, seconds: float) -> None:
+    if groups is not None or costs is not None or seconds > 0:
+        raise ValueError("a budget in total counts terms: it goes with neither groups, nor costs, nor seconds")
+    if not isinstance(terms, int) or terms < 1:
+        raise ValueError(f"a budget in total is one positive whole number, got {terms!r}; try terms=7")
