@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from ellzero.dictionary.dynamics.coupled import Limit, search_support
-from ellzero.dictionary.dynamics.likelihood import Evidence, Measured, Noise, evidence, smooth
+from ellzero.dictionary.dynamics.evidence import Evidence
+from ellzero.dictionary.dynamics.likelihood import Measured, Noise, evidence, smooth
 from ellzero.errors import nearest
 
 ROUNDS = 60
@@ -52,7 +53,7 @@ class Estimate:
     @property
     def covariance(self) -> Tensor:
         """Of the coefficients on the support, shape `(chosen, chosen)`."""
-        return torch.linalg.pinv(self.evidence.information[self.support][:, self.support], hermitian=True)
+        return self.evidence.covariance(self.support)
 
 
 def estimate(

@@ -11,8 +11,9 @@ from torch import Tensor
 from ellzero.dictionary.dynamics.coupled import Limit, search_support
 from ellzero.dictionary.dynamics.differences import METHODS, best_window, differentiate, local_values
 from ellzero.dictionary.dynamics.estimate import Estimate, estimate, price
+from ellzero.dictionary.dynamics.evidence import Evidence
 from ellzero.dictionary.dynamics.flow import rates, substeps_for
-from ellzero.dictionary.dynamics.likelihood import Evidence, Measured
+from ellzero.dictionary.dynamics.likelihood import Measured
 from ellzero.dictionary.dynamics.noise_level import noise_level
 from ellzero.dictionary.dynamics.regress import Rows, strong_evidence, weak_evidence
 from ellzero.dictionary.dynamics.trajectories import Trajectory, split
@@ -119,7 +120,7 @@ def _left_over(runs: Sequence[Trajectory], dictionary: Dictionary, coefficients:
 
 
 def _chosen(evidence: Evidence, num_rows: int, start: Tensor, settings: Settings, states: int) -> Tensor:
-    cost = price(num_rows * states, len(evidence.score), settings.criterion)
+    cost = price(num_rows * states, len(evidence.origin), settings.criterion)
     return search_support(evidence, start, penalty=cost, num_equations=states, limit=settings.limit)
 
 

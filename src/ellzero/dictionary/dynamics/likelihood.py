@@ -1,6 +1,6 @@
 """The likelihood of coefficients given noisy trajectories: the unknown true states are estimated along with them."""
 
-__all__ = ["Evidence", "Measured", "Noise", "evidence", "smooth"]
+__all__ = ["Measured", "Noise", "evidence", "smooth"]
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ellzero.dictionary.dynamics.blocks import solve_tridiagonal
+from ellzero.dictionary.dynamics.blocks import solve_tridiagonal, whiten_tridiagonal
+from ellzero.dictionary.dynamics.evidence import Evidence
 from ellzero.dictionary.dynamics.flow import Library, Step, advance
 from ellzero.dictionary.dynamics.trajectories import Trajectory
 
@@ -59,54 +60,6 @@ class Noise:
     model: Tensor
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    r"""What the data say about all candidate coefficients, to second order around an origin.
-
-    .. math:: \chi^2(\xi) \approx e - 2 g^\top (\xi - \xi_0) + (\xi - \xi_0)^\top H (\xi - \xi_0)
-
-    Attributes:
-        information: H, shape `(states * terms, states * terms)`, equation after equation.
-        score: g, shape `(states * terms,)`.
-        energy: e.
-        origin: the flat coefficients at which it was taken, shape `(states * terms,)`.
-    """
-
-    information: Tensor
-    score: Tensor
-    energy: float
-    origin: Tensor
-
-    @property
-    def target(self) -> Tensor:
-        """The score as seen from zero coefficients, shape `(states * terms,)`."""
-        return self.score + self.information @ self.origin
-
-    def chi_square(self, coefficients: Tensor) -> float:
-        """Weighted sum of squares at flat coefficients."""
-        change = coefficients - self.origin
-        return self.energy + float(change @ (self.information @ change - 2 * self.score))
-
-    def refit(self, support: Tensor) -> Tensor:
-        """Coefficients that minimise the quadratic on a support, zero elsewhere.
-
-        Args:
-            support: indices, shape `(chosen,)`.
-
-        Returns:
-            Flat coefficients, shape `(states * terms,)`.
-        """
-        found = torch.zeros_like(self.origin)
-        if len(support):
-            found[support] = self.origin[support]
-            score = (self.score - self.information @ (found - self.origin))[support]
-            matrix = self.information[support][:, support]
-            scale = matrix.diagonal().clamp_min(1e-300).rsqrt()
-            inverse = torch.linalg.pinv(matrix * scale * scale[:, None], hermitian=True, rtol=1e-13)
-            found[support] += scale * (inverse @ (scale * score))
-        return found
-
-
 def smooth(
     measured: Measured, noise: Noise, coefficients: Tensor, states: Sequence[Tensor]
 ) -> tuple[list[Tensor], float]:
@@ -154,20 +107,17 @@ def evidence(measured: Measured, noise: Noise, coefficients: Tensor, states: Seq
         states: where to linearise, one tensor per run.
 
     Returns:
-        The quadratic in all coefficients.
+        The least squares problem in all coefficients.
     """
-    size = coefficients.numel()
-    gram = torch.zeros(size + 1, size + 1, dtype=coefficients.dtype, device=coefficients.device)
+    rows = []
     for run, now in zip(measured.trajectories, states, strict=True):
         step = _chunked(measured, run, now, coefficients)
         defect, diagonal, below = _linearised(run, now, step, noise)
-        by_coefficient = step.by_coefficient
-        assert by_coefficient is not None
-        columns = torch.cat([defect[..., None], by_coefficient], 2)
-        weighted = solve_tridiagonal(diagonal, below, columns)
-        gram += columns.flatten(0, 1).mT @ weighted.flatten(0, 1)
-    gram = (gram + gram.mT) / 2
-    return Evidence(gram[1:, 1:], gram[1:, 0], float(gram[0, 0]), coefficients.reshape(-1))
+        assert step.by_coefficient is not None
+        white = whiten_tridiagonal(diagonal, below, torch.cat([step.by_coefficient, defect[..., None]], 2))
+        rows.append(torch.linalg.qr(white.flatten(0, 1), mode="r").R)
+    table = torch.cat(rows)
+    return Evidence.from_rows(table[:, :-1], table[:, -1], coefficients.reshape(-1))
 
 
 def _linearised(run: Trajectory, now: Tensor, step: Step, noise: Noise) -> tuple[Tensor, Tensor, Tensor]:

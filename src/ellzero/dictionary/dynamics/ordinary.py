@@ -146,11 +146,8 @@ class Dynamics:
 
     def standard_errors(self) -> Array:
         """Standard deviations of the coefficients given the support, shape `(states, terms)`; zero where none is."""
-        evidence = self.result.evidence
         support = self.result.coefficients.reshape(-1).nonzero()[:, 0]
-        found = torch.zeros_like(evidence.score)
-        found[support] = torch.linalg.pinv(evidence.information[support][:, support], hermitian=True).diagonal().sqrt()
-        return found.reshape(self.result.coefficients.shape).numpy()
+        return self.result.evidence.standard_errors(support).reshape(self.result.coefficients.shape).numpy()
 
     def inclusion_probabilities(self, num_bootstraps: int = 100, *, seed: int = 0) -> Array:
         """How often each term is chosen when windows (or samples) are drawn anew, in blocks, with replacement.

@@ -15,9 +15,9 @@ from torch import Tensor
 from ellzero.dictionary.dynamics.coupled import Limit, search_support
 from ellzero.dictionary.dynamics.differences import differentiate, is_regular
 from ellzero.dictionary.dynamics.estimate import price
+from ellzero.dictionary.dynamics.evidence import Evidence
 from ellzero.dictionary.dynamics.fields import derivative_names, evolve, space_derivatives
 from ellzero.dictionary.dynamics.inputs import check_limit
-from ellzero.dictionary.dynamics.likelihood import Evidence
 from ellzero.dictionary.dynamics.noise_level import noise_level
 from ellzero.dictionary.dynamics.regress import combined, strong_evidence, whitened
 from ellzero.dictionary.dynamics.trajectories import Trajectory, read_times
@@ -174,10 +174,7 @@ class FieldDynamics:
     def standard_errors(self) -> Array:
         """Standard deviations of the coefficients given the support, shape `(1, terms)`."""
         evidence, coefficients, _ = self._fitted()
-        support = coefficients.nonzero()[:, 0]
-        found = torch.zeros_like(coefficients)
-        found[support] = torch.linalg.pinv(evidence.information[support][:, support], hermitian=True).diagonal().sqrt()
-        return found[None].numpy()
+        return evidence.standard_errors(coefficients.nonzero()[:, 0])[None].numpy()
 
     def equations(self) -> Equations:
         """The equation as plain data."""

@@ -8,8 +8,8 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
+from ellzero.dictionary.dynamics.evidence import Evidence
 from ellzero.dictionary.dynamics.flow import Library, jacobian_of
-from ellzero.dictionary.dynamics.likelihood import Evidence
 from ellzero.dictionary.dynamics.trajectories import Trajectory
 from ellzero.dictionary.dynamics.weak import WeakForm
 
@@ -26,7 +26,7 @@ def strong_evidence(features: Tensor, targets: Tensor, resolution: float) -> tup
         resolution: smallest relative error that the targets are believed to have.
 
     Returns:
-        The quadratic in all coefficients (equations do not mix), and the rows of each equation, of unit variance.
+        The least squares problem (equations do not mix), and the rows of each equation, of unit variance.
     """
     return combined([[(features, target) for target in targets.mT]], resolution)
 
@@ -51,7 +51,7 @@ def weak_evidence(
         resolution: smallest relative error that the data are believed to have.
 
     Returns:
-        The quadratic in all coefficients (equations do not mix), and the rows of each equation, of unit variance.
+        The least squares problem (equations do not mix), and the rows of each equation, of unit variance.
     """
     systems = []
     for form, run in zip(forms, runs, strict=True):
@@ -85,7 +85,7 @@ def whitened(covariance: Tensor, features: Tensor, target: Tensor) -> tuple[Tens
 def combined(
     systems: Sequence[Sequence[tuple[Tensor, Tensor]]], resolution: float, at_least: float = 0.0
 ) -> tuple[Evidence, Rows]:
-    """One quadratic from the systems of each run and equation, every equation scaled to unit variance.
+    """One least squares problem from the systems of each run and equation, every equation scaled to unit variance.
 
     Args:
         systems: for each run, for each equation, features and target.
@@ -93,19 +93,16 @@ def combined(
         at_least: smallest variance believed.
 
     Returns:
-        The quadratic in all coefficients, and the rows of each equation.
+        The least squares problem, and the rows of each equation.
     """
-    rows, energy = [], 0.0
+    rows = []
     for equation in zip(*systems, strict=True):
         features = torch.cat([one[0] for one in equation])
         target = torch.cat([one[1] for one in equation])
         square = float(target @ target)
         variance = max(_left_over(features, target), at_least, resolution**2 * square / len(target), 1e-300)
         rows.append((features / variance**0.5, target / variance**0.5))
-        energy += square / variance
-    score = torch.cat([features.T @ target for features, target in rows])
-    information = torch.block_diag(*(features.T @ features for features, _ in rows))
-    return Evidence(information, score, energy, torch.zeros_like(score)), rows
+    return Evidence.side_by_side([Evidence.from_rows(*pair) for pair in rows]), rows
 
 
 def _left_over(features: Tensor, target: Tensor) -> float:

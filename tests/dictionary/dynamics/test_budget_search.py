@@ -6,7 +6,7 @@ import torch
 
 from ellzero.dictionary import Dynamics, polynomial
 from ellzero.dictionary.dynamics.coupled import Limit, search_support
-from ellzero.dictionary.dynamics.likelihood import Evidence
+from ellzero.dictionary.dynamics.evidence import Evidence
 from ellzero.dictionary.dynamics.simulate import integrate_many
 
 
@@ -29,7 +29,7 @@ def test_a_budget_of_as_many_terms_as_are_kept_without_one_explains_as_much(seed
     features = torch.randn(80, 9, generator=generator, dtype=torch.float64) @ mix
     target = features[:, 0] - features[:, 3] + 0.5 * features[:, 7]
     gram, score = features.T @ features, features.T @ target
-    evidence = Evidence(gram, score, float(target @ target), torch.zeros(9, dtype=torch.float64))
+    evidence = Evidence.from_rows(features, target)
 
     def explained(support):
         return float(score[support] @ torch.linalg.solve(gram[support][:, support], score[support]))
