@@ -60,7 +60,8 @@ def test_the_data_decide_about_the_number_of_terms_when_asked_to():
 
 
 def test_a_budget_that_is_too_small_is_kept_and_said():
-    found = LAWS["lotka-volterra"].run(short("lotka-volterra", terms=3))
+    with pytest.warns(UserWarning, match="budget be too small"):
+        found = LAWS["lotka-volterra"].run(short("lotka-volterra", terms=3))
     assert found.equations.num_terms == 3
     assert found.facts["missing"] >= 1
     assert "missing" in found.summary

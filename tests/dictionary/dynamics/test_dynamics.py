@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from scipy.integrate import solve_ivp
 
 from ellzero.dictionary import Dynamics, Equations, custom, identity, polynomial, trigonometric, verify
 from ellzero.errors import NonFiniteError
@@ -136,7 +137,8 @@ def test_a_budget_in_total_and_one_for_each_equation_are_kept(lorenz, support, l
     states, time = lorenz(noise=0.01)
     assert support(Dynamics(7, three(3)).fit(states, time)) == lorenz_support
     assert support(Dynamics((2, 3, 2), three(3)).fit(states, time)) == lorenz_support
-    assert Dynamics(4, three(2)).fit(states, time).complexity == 4
+    with pytest.warns(UserWarning, match="do not explain the trajectories up to white noise"):
+        assert Dynamics(4, three(2)).fit(states, time).complexity == 4
 
 
 def test_irregular_stamps_are_supported(lorenz, support, lorenz_support):
@@ -177,11 +179,39 @@ def test_inclusion_probabilities_are_high_for_true_terms_only(lorenz):
 def test_a_dictionary_that_lacks_a_term_leaves_an_error_of_the_model(lorenz):
     states, time = lorenz(noise=0.01)
     library = three(2).without(["x z"])
-    model = Dynamics(dictionary=library).fit(states, time)
+    with pytest.warns(UserWarning, match="may lack a term") as caught:
+        model = Dynamics(dictionary=library).fit(states, time)
+    assert model.result.doubts == (str(caught[0].message),)
     assert model.result.estimate is not None
     assert model.result.estimate.noise.model.max() > 0
     full = Dynamics(dictionary=three(2)).fit(states, time)
     assert full.result.estimate.noise.model.max() == 0
+    assert full.result.doubts == ()
+
+
+@pytest.mark.parametrize("offset", [30.0, 1000.0])
+def test_states_far_from_zero_have_their_own_sparse_equations(lorenz, offset):
+    states, time = lorenz(seed=0)
+    model = Dynamics(dictionary=three(3)).fit(states + offset, time)
+    assert (model.coefficients() != 0).sum(1).tolist() == [2, 5, 5]
+    assert model.coefficients()[1, model.dictionary.names.index("1")] == pytest.approx(
+        -offset * (27 + offset), rel=1e-4
+    )
+
+
+@pytest.mark.parametrize("tolerance", [1e-9, 1e-6])
+def test_errors_of_an_integrator_are_not_explained_by_further_terms(support, lorenz_support, tolerance):
+    time = np.arange(0, 10, 0.01)
+    rates = lambda t, x: [10 * (x[1] - x[0]), x[0] * (28 - x[2]) - x[1], x[0] * x[1] - 8 / 3 * x[2]]  # noqa: E731
+    states = solve_ivp(rates, (0, 10), [-8, 7, 27], t_eval=time, rtol=tolerance).y.T
+    assert support(Dynamics(dictionary=three(3)).fit(states, time)) == lorenz_support
+
+
+def test_terms_that_are_the_same_on_the_data_are_named():
+    time = np.arange(0, 5, 0.02)
+    states = np.stack([np.exp(-time), np.full_like(time, 2.0)], 1)
+    with pytest.warns(UserWarning, match="'x y' would do as well as what was chosen"):
+        Dynamics(feature_names=["x", "y"]).fit(states, time)
 
 
 def test_names_are_written_as_in_pysindy(lorenz):

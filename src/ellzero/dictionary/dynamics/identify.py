@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ellzero.dictionary.dynamics.coupled import Limit, search_support
 from ellzero.dictionary.dynamics.differences import METHODS, best_window, differentiate, local_values
+from ellzero.dictionary.dynamics.doubts import of_estimate, of_terms
 from ellzero.dictionary.dynamics.estimate import Estimate, estimate, price
 from ellzero.dictionary.dynamics.evidence import Evidence
 from ellzero.dictionary.dynamics.flow import rates, substeps_for
@@ -42,7 +43,7 @@ class Settings:
     is_map: bool = False
     refine: bool = True
     criterion: str = "ebic"
-    resolution: float = 1e-6
+    resolution: float = 1e-4
     order: int = 4
 
 
@@ -58,6 +59,7 @@ class Fit:
         estimate: of the likelihood of the trajectories; None if it was not asked for or could not be had.
         rows: the windows or samples of the regression, whitened: features `(rows, terms)` and targets `(rows,)` of each
             equation.
+        doubts: what speaks against the equations, one sentence each.
     """
 
     coefficients: Tensor
@@ -66,6 +68,7 @@ class Fit:
     noise: Tensor
     estimate: Estimate | None
     rows: Rows
+    doubts: tuple[str, ...]
 
 
 def identify(runs: Sequence[Trajectory], dictionary: Dictionary, settings: Settings) -> Fit:
@@ -83,8 +86,8 @@ def identify(runs: Sequence[Trajectory], dictionary: Dictionary, settings: Setti
         NonFiniteError: if a term overflows on the data; it is named.
         ValueError: if the trajectories are too short for the method or hold fewer rows than there are terms.
     """
-    for run in runs:
-        dictionary.evaluate(run.inputs)
+    inputs = torch.cat([run.inputs for run in runs])
+    dictionary.evaluate(inputs)
     spread = _spread(torch.cat([run.states for run in runs]))
     floor = settings.resolution * spread
     noise = spread if settings.is_map else _pooled_noise(runs).maximum(floor)
@@ -94,10 +97,10 @@ def identify(runs: Sequence[Trajectory], dictionary: Dictionary, settings: Setti
         regression, coefficients, rows = _from_samples(runs, dictionary, settings)
         if settings.is_map:
             noise = _left_over(runs, dictionary, coefficients).maximum(floor)
-    fit = Fit(coefficients, regression, regression, noise, None, rows)
+    fit = Fit(coefficients, regression, regression, noise, None, rows, ())
     if settings.refine and runs[0].rates is None:
-        return _refined(fit, runs, dictionary, floor, settings)
-    return fit
+        fit = _refined(fit, runs, dictionary, floor, settings)
+    return replace(fit, doubts=fit.doubts + of_terms(dictionary, fit.coefficients, inputs))
 
 
 def _spread(states: Tensor) -> Tensor:
@@ -212,9 +215,10 @@ def _refined(fit: Fit, runs: Sequence[Trajectory], dictionary: Dictionary, floor
         limit=settings.limit,
     )
     if found is None:
-        return fit
+        return replace(fit, doubts=of_estimate(None))
     return replace(
         fit,
+        doubts=of_estimate(found),
         coefficients=found.coefficients,
         evidence=found.evidence,
         noise=found.noise.measurement,

@@ -2,6 +2,7 @@
 
 __all__ = ["Dynamics"]
 
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, Self, final
 
@@ -50,7 +51,8 @@ class Dynamics:
         discrete: whether the samples follow each other as in a map; no derivatives are then taken.
         refine: whether to continue with the likelihood of the trajectories; otherwise the regression is the result.
         criterion: "ebic", "bic" or "aic": the price of a term when `terms` is None.
-        resolution: smallest relative error that the data are believed to have; smaller effects are not explained.
+        resolution: error that the data are believed to have at least, as a share of the spread of each state; smaller
+            effects are not explained. Simulations without noise have such errors, from their integrator.
         order: accuracy of "finite" or degree of the polynomials of "smoothed".
         feature_names: names of the states and then the controls; by default those of the dictionary, or x0, x1, ...
 
@@ -79,7 +81,7 @@ class Dynamics:
         discrete: bool = False,
         refine: bool = True,
         criterion: str = "ebic",
-        resolution: float = 1e-6,
+        resolution: float = 1e-4,
         order: int = 4,
         feature_names: Sequence[str] | None = None,
     ) -> None:
@@ -87,7 +89,7 @@ class Dynamics:
             hint = nearest(str(differentiation), DIFFERENTIATIONS)
             raise ValueError(f"the differentiation {differentiation!r} is not known{hint}")
         if not 0 < resolution < 1:
-            raise ValueError(f"the resolution must lie between 0 and 1, got {resolution}; try 1e-6")
+            raise ValueError(f"the resolution must lie between 0 and 1, got {resolution}; try 1e-4")
         if not (terms is None or isinstance(terms, int | Sequence)) or isinstance(terms, str):
             raise TypeError(
                 f"terms must be a number, one number for each equation, or None, got {terms!r}; try terms=7"
@@ -111,7 +113,8 @@ class Dynamics:
             parameters: numbers that do not change within a trajectory: one row for each; inputs after the controls.
 
         Returns:
-            This model.
+            This model. `result.doubts` says what speaks against the equations, and each doubt is a warning: terms that
+            depend on each other on the data, trajectories that are not explained.
 
         Raises:
             ValueError: if shapes do not fit, trajectories are too short, or the budget is larger than the dictionary.
@@ -124,6 +127,8 @@ class Dynamics:
         dictionary = library_for(self.candidates, names, states, controls, self.feature_names)
         check_limit(self.limit, states, len(dictionary))
         self._fit = identify(runs, dictionary, self.settings), dictionary, states
+        for doubt in self.result.doubts:
+            warnings.warn(doubt, UserWarning, stacklevel=2)
         return self
 
     @property

@@ -1,0 +1,69 @@
+"""What speaks against equations that were found: equal ones on the same data, trajectories that they do not explain."""
+
+__all__ = ["of_estimate", "of_terms"]
+
+import torch
+from torch import Tensor
+
+from ellzero.dictionary.dynamics.estimate import LOOSE, Estimate
+from ellzero.dictionary.terms.dictionary import Dictionary
+
+TOLERANCE = 1e-10
+"""Relative distance to the span of others below which a column depends on them."""
+
+
+def of_terms(dictionary: Dictionary, coefficients: Tensor, inputs: Tensor) -> tuple[str, ...]:
+    """Whether other equations with as many terms fit the data exactly as well.
+
+    Args:
+        dictionary: the candidate terms.
+        coefficients: of the equations found, shape `(states, terms)`.
+        inputs: all samples, shape `(samples, inputs)`.
+
+    Returns:
+        One sentence, or nothing.
+
+    Example:
+        >>> from ellzero.dictionary import identity
+        >>> same = torch.arange(1.0, 5.0, dtype=torch.float64)
+        >>> of_terms(identity("x y"), torch.tensor([[2.0, 0.0]]), torch.stack([same, 3 * same], 1))[0].split(";")[0]
+        "on these data 'y' would do as well as what was chosen"
+    """
+    columns = dictionary(inputs)
+    columns = columns / columns.square().sum(0).sqrt().clamp_min(1e-300)
+    equal: list[str] = []
+    for row in coefficients:
+        chosen = row != 0
+        basis = torch.linalg.qr(columns[:, chosen])[0]
+        rest = columns
+        for _ in range(2):
+            rest = rest - basis @ (basis.mT @ rest)
+        replaces = ~chosen & (rest.square().sum(0).sqrt() <= TOLERANCE) & (columns != 0).any(0)
+        equal += [dictionary.names[index] for index in replaces.nonzero()[:, 0].tolist()]
+    if not equal:
+        return ()
+    names = ", ".join(repr(name) for name in sorted(set(equal), key=equal.index))
+    return (
+        f"on these data {names} would do as well as what was chosen; look at `identifiability(dictionary, samples)`, "
+        "use its `canonical` dictionary, or data in which the states move independently",
+    )
+
+
+def of_estimate(estimate: Estimate | None) -> tuple[str, ...]:
+    """Whether the equations, followed in time, explain the measured trajectories up to white noise.
+
+    Args:
+        estimate: of the likelihood; None if the equations ran away.
+
+    Returns:
+        One sentence, or nothing.
+    """
+    advice = (
+        "the dictionary may lack a term or the budget be too small, the samples may be too far apart, or the data may "
+        "hold errors that are not white noise, such as those of a coarse integration: raise resolution= to their size"
+    )
+    if estimate is None:
+        return (f"the equations of the regression run away between samples and were not refined; {advice}",)
+    if estimate.misfit > LOOSE or bool((estimate.noise.model > 0).any()):
+        return (f"the equations found do not explain the trajectories up to white noise; {advice}",)
+    return ()
