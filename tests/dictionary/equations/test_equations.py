@@ -17,6 +17,7 @@ from ellzero.dictionary import (
     Term,
     custom,
     fourier,
+    identity,
     polynomial,
     rational,
     variables,
@@ -247,3 +248,21 @@ def test_source_functions_have_sound_names(name):
 def test_coefficients_cannot_be_changed_in_place():
     with pytest.raises(ValueError, match="read-only"):
         lorenz().coefficients[0, 0] = 1.0
+
+
+@pytest.mark.parametrize("language", ["python", "c"])
+@pytest.mark.parametrize("name", ["while", "inputs", "np", "sin", "double"])
+def test_functions_cannot_have_names_that_mean_something_else(language, name):
+    equations = Equations(("y",), identity("x"), np.array([[2.0]]))
+    taken = {"python": {"while", "inputs", "np"}, "c": {"while", "inputs", "sin", "double"}}
+    if name in taken[language]:
+        with pytest.raises(ValueError, match=f"means something else there already; try '{name}_law'"):
+            getattr(equations, language)(name)
+    else:
+        assert name in getattr(equations, language)(name)
+
+
+def test_names_that_would_look_alike_in_latex_are_told_apart():
+    for names in ("lambda lambda_", "x10 x_10", "_ __", "theta_dot theta"):
+        first, second = Equations(("y",), identity(names), np.array([[1.0, 1.0]])).latex().split("&= ")[1].split(" + ")
+        assert first != second.split("\n")[0]

@@ -3,6 +3,7 @@
 import itertools
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -114,9 +115,38 @@ def test_a_budget_in_total_is_spent_on_the_targets_that_need_it():
     found = best_subset(x, y, 4, outputs="total")
     assert found.num_terms.tolist() == [1, 3]
     assert found.residual.sum().item() == pytest.approx(0, abs=1e-15)
-    for options in ({"seconds": 1.0}, {"costs": [1.0] * 8}, {"groups": [[0, 1]]}):
-        with pytest.raises(ValueError, match="neither groups, nor costs, nor seconds"):
-            best_subset(x, y, 4, outputs="total", **options)
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("options", [{}, {"costs": [1, 2, 3, 1, 2]}, {"groups": [[0, 3], [1, 2]]}, {"always": [2]}])
+def test_a_budget_in_total_finds_and_proves_what_brute_force_finds(seed, options):
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(20, 5)) @ rng.normal(size=(5, 5))
+    weights = rng.normal(size=(5, 2)) * (rng.uniform(size=(5, 2)) < 0.5)
+    y = (x @ weights + rng.normal(size=(20, 2))) * [1, 50]
+    found = best_subset(x, y, 5, outputs="total", seconds=20, **options)
+    parts = (found.residual / torch.from_numpy((y**2).sum(0))).sum().item()
+    (certificate,) = found.certificate
+    assert certificate.verdict == "optimal"
+    assert parts == pytest.approx(brute_force_in_total(x, y, 5, **options), rel=1e-8)
+    assert certificate.bound == pytest.approx(parts, rel=1e-8)
+
+
+def brute_force_in_total(x, y, budget, *, costs=(1,) * 5, groups=((),), always=()):
+    """The least sum of residuals as parts of energies, over all pairs of supports within a budget."""
+    single = [(column,) for column in range(5) if column not in sum(map(tuple, groups), ())]
+    whole = [tuple(group) for group in groups if group] + single
+    options = []
+    for target in y.T:
+        best = {}
+        for taken in itertools.product([False, True], repeat=len(whole)):
+            support = sorted(column for group, is_in in zip(whole, taken, strict=True) if is_in for column in group)
+            if set(always) <= set(support):
+                rest = target - x[:, support] @ np.linalg.lstsq(x[:, support], target, rcond=None)[0]
+                cost = sum(costs[column] for column in support)
+                best[cost] = min(best.get(cost, np.inf), rest @ rest / (target @ target))
+        options.append(best)
+    return min(options[0][a] + options[1][b] for a in options[0] for b in options[1] if a + b <= budget)
 
 
 def test_sizes_outside_the_path_are_refused():

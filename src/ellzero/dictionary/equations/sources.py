@@ -13,6 +13,13 @@ from ellzero.dictionary.terms.functions import FUNCTIONS
 from ellzero.dictionary.terms.inner import Inner, check_name, joined
 from ellzero.dictionary.terms.term import Factor, Term
 
+_C_NAMES = """auto break case char const continue default do double else enum extern float for goto if inline int long
+main register restrict return short signed sizeof static struct switch typedef union unsigned void volatile while
+acos asin atan atan2 cbrt ceil copysign cos cosh erf erfc exp exp2 expm1 fabs fdim floor fma fmax fmin fmod frexp hypot
+ldexp lgamma log log10 log1p log2 modf nan pow remainder rint round sin sinh sqrt tan tanh tgamma trunc j0 j1 jn y0 y1
+yn"""
+"""Words of the language and functions of its mathematical library."""
+
 _POWER = 4
 """Up to here a power is written as a product in C."""
 
@@ -27,15 +34,15 @@ def python_source(rows: Sequence[Row], inputs: Sequence[str], functions: Sequenc
         name: of the function.
 
     Raises:
-        ValueError: if the name is no identifier.
+        ValueError: if the name is no identifier, or taken.
     """
-    check_name(name, "a function")
+    _check_function(name, {"np", "inputs", *functions, *keyword.kwlist})
     taken = {"np", "inputs", name, *functions}
     names: dict[str, str] = {}
     for one in inputs:
         names[one] = _free(one, taken | set(names.values()) | (set(inputs) - {one}))
     arguments = ", ".join(["inputs", *functions])
-    head = f"def {_free(name, set())}({arguments}):"
+    head = f"def {name}({arguments}):"
     lines = [
         '"""Equations written by ellzero."""', "", "import numpy as np", "", "", head,
         f'    """From ({", ".join(inputs)}) to ({", ".join(row.target for row in rows)})."""',
@@ -57,9 +64,9 @@ def c_source(rows: Sequence[Row], inputs: Sequence[str], functions: Mapping[str,
         name: of the function.
 
     Raises:
-        ValueError: if the name is no identifier.
+        ValueError: if the name is no identifier, or taken.
     """
-    check_name(name, "a function")
+    _check_function(name, {"inputs", "outputs", *_C_NAMES.split(), *functions})
     if not name.isascii():
         raise ValueError(f"the name of a function in C has letters of the English alphabet, got {name!r}")
     names = {one: f"v{number}" for number, one in enumerate(inputs)}
@@ -72,6 +79,12 @@ def c_source(rows: Sequence[Row], inputs: Sequence[str], functions: Mapping[str,
     for number, row in enumerate(rows):
         lines.append(f"    outputs[{number}] = {_c_row(row, names)}; /* {row.target} */")
     return "\n".join([*lines, "}", ""])
+
+
+def _check_function(name: str, taken: set[str]) -> None:
+    check_name(name, "a function")
+    if name in taken:
+        raise ValueError(f"the name of the function, {name!r}, means something else there already; try '{name}_law'")
 
 
 def _free(name: str, taken: set[str]) -> str:

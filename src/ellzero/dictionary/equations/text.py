@@ -49,11 +49,24 @@ def _target(name: str) -> str:
     return name if not name.isidentifier() else _name(name)
 
 
+def _names(inputs: Sequence[str]) -> dict[str, str]:
+    """How inputs are written; those that would look alike, such as `x10` and `x_10`, as they are."""
+    shown = {name: _name(name) for name in inputs}
+    written = list(shown.values())
+    return {name: one if written.count(one) == 1 else _verbatim(name) for name, one in shown.items()}
+
+
+def _verbatim(name: str) -> str:
+    return f"\\mathrm{{{name.replace('_', chr(92) + '_')}}}"
+
+
 def _name(name: str) -> str:
     r"""`theta_dot` is written `\dot{\theta}`, `x10` and `x_10` are written `x_{10}`."""
     if name.endswith("_dot") and len(name) > 4:
         return f"\\dot{{{_name(name.removesuffix('_dot'))}}}"
-    base, *indices = name.strip("_").split("_") if name.strip("_") else ["\\_"]
+    if name != name.strip("_"):
+        return _verbatim(name)
+    base, *indices = name.split("_")
     letters = re.fullmatch(r"([^\W\d]+)(\d+)", base)
     if letters:
         base, indices = letters[1], [letters[2], *indices]
@@ -93,7 +106,8 @@ def _inner(inner: Inner, inputs: Sequence[str]) -> str:
 def _monomial(powers: Powers, inputs: Sequence[str]) -> str:
     place = {name: number for number, name in enumerate(inputs)}
     ordered = sorted(powers, key=lambda item: place.get(item[0], 0))
-    return " ".join(_name(name) if power == 1 else f"{_name(name)}^{{{power}}}" for name, power in ordered)
+    shown = _names(inputs)
+    return " ".join(shown[name] if power == 1 else f"{shown[name]}^{{{power}}}" for name, power in ordered)
 
 
 def _output(output: Output, inner: str, digits: int | None) -> str:

@@ -1,6 +1,6 @@
 """How systems, targets and budgets are laid out for the search, and how what it finds comes back."""
 
-__all__ = ["Outputs", "gram_of", "refitted", "search_of"]
+__all__ = ["Outputs", "gram_of", "put_together", "refitted", "search_of", "taken_apart"]
 
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -57,13 +57,45 @@ def search_of(
     root = gram.root.reshape(-1, *gram.root.shape[-2:])
     target = gram.target.reshape(len(root), -1, gram.num_targets)
     target = target.unsqueeze(1) if outputs == "shared" else target.mT.unsqueeze(-1)
-    price = _costs(costs, num).to(device)
-    is_fixed = _fixed(always, num).to(device)
+    copies = gram.num_targets if outputs == "total" else 1
+    if outputs == "total":
+        root, target = _side_by_side(root, target, gram.energy.reshape(len(root), -1))
+    price = _costs(costs, num).to(device).repeat(copies)
+    is_fixed = _fixed(always, num).to(device).repeat(copies)
     budget = _budget(terms, target.shape[1]).to(device)
     most = int((price.sort().values.cumsum(0) <= float(budget.max()) * (1 + 1e-12)).sum())
-    _check_budget(budget, price, is_fixed, gram)
+    _check_budget(budget, price, is_fixed, gram, copies)
     search = Search(root, target.contiguous(), budget.expand(len(root), -1), price, is_fixed, ridge)
     return search, max(most, int(is_fixed.sum()))
+
+
+def _side_by_side(root: Tensor, target: Tensor, energy: Tensor) -> tuple[Tensor, Tensor]:
+    """One system of all targets, each with columns of its own, residuals counted as parts of the targets' energies."""
+    num_targets = target.shape[1]
+    columns = torch.stack([torch.block_diag(*([one] * num_targets)) for one in root])
+    parts = target * energy.clamp_min(1e-300).rsqrt()[..., None, None]
+    return columns, parts.flatten(1, 2).unsqueeze(1)
+
+
+def taken_apart(supports: Tensor, num_columns: int, num_targets: int) -> Tensor:
+    """Supports of a system of all targets, shape `(roots, 1, slots)`, as one for each: `(roots, targets, slots)`.
+
+    Example:
+        >>> taken_apart(torch.tensor([[[0, 2, 4, 6]]]), num_columns=3, num_targets=2)
+        tensor([[[0, 2, 3, 3],
+                 [1, 3, 3, 3]]])
+    """
+    first = num_columns * torch.arange(num_targets, device=supports.device)[:, None]
+    own = supports - first
+    return torch.where((own >= 0) & (own < num_columns), own, num_columns).sort(-1).values
+
+
+def put_together(supports: Tensor, num_columns: int) -> Tensor:
+    """The opposite: supports `(roots, targets, slots)` as one of a system of all targets, `(roots, 1, slots)`."""
+    num_targets = supports.shape[1]
+    first = num_columns * torch.arange(num_targets, device=supports.device)[:, None]
+    together = torch.where(supports < num_columns, supports + first, num_columns * num_targets)
+    return together.flatten(1).sort(-1).values.unsqueeze(1)
 
 
 def refitted(gram: Gram, supports: Tensor, certificate: tuple[Optimality, ...]) -> Subset:
@@ -102,20 +134,20 @@ def _budget(terms: Any, num_systems: int) -> Tensor:
     return budget.expand(num_systems)
 
 
-def _check_budget(budget: Tensor, price: Tensor, is_fixed: Tensor, gram: Gram) -> None:
+def _check_budget(budget: Tensor, price: Tensor, is_fixed: Tensor, gram: Gram, copies: int) -> None:
     least, most = float(budget.min()), float(budget.max())
     total, needed = float(price.sum()), float(price[is_fixed].sum())
     if most > total * (1 + 1e-12):
         raise ValueError(
-            f"a budget of {most:g} is larger than the dictionary, which has {gram.num_columns} columns at a total cost"
-            f" of {total:g}; ask for fewer terms"
+            f"a budget of {most:g} is larger than the dictionary, which has {gram.num_columns * copies} columns at a"
+            f" total cost of {total:g}; ask for fewer terms"
         )
     if needed > least * (1 + 1e-12):
         raise ValueError(f"the columns of always cost {needed:g}, the budget is {least:g}; raise it or drop some")
     if least < float(price.min()):
         raise ValueError(f"a budget of {least:g} does not hold the cheapest column, which costs {float(price.min()):g}")
     most_terms = int((price.sort().values.cumsum(0) <= most * (1 + 1e-12)).sum())
-    if most_terms > gram.num_rows - gram.has_intercept:
+    if most_terms > (gram.num_rows - gram.has_intercept) * copies:
         raise ValueError(
             f"{most_terms} terms{' and an intercept' if gram.has_intercept else ''} cannot be determined from"
             f" {gram.num_rows} samples; ask for fewer terms or bring more samples"

@@ -5,8 +5,13 @@ __all__ = ["best_subset"]
 from collections.abc import Sequence
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from ellzero.dictionary.regression.explore import explore
-from ellzero.dictionary.regression.layout import Outputs, gram_of, refitted, search_of
+from ellzero.dictionary.regression.gram import Gram
+from ellzero.dictionary.regression.groups import members_of
+from ellzero.dictionary.regression.layout import Outputs, gram_of, put_together, refitted, search_of, taken_apart
 from ellzero.dictionary.regression.path import subset_path
 from ellzero.dictionary.regression.proofs import prove_all
 from ellzero.dictionary.regression.starts import choose
@@ -34,7 +39,7 @@ def best_subset(
         costs: cost of each column, positive, shape `(columns,)`; all one if None.
         outputs: `separate`: each target has a support, and the budget, of its own. `shared`: one support for all.
             `total`: supports of their own, and one budget for all together, spent where it lowers the sum of the
-            residuals, as parts of the targets' energies, most.
+            residuals, as parts of the targets' energies, most; `certificate` has one entry then, in these units.
         weights: weight of each sample, shape `(*batch, samples)`.
         intercept: whether a constant is fitted beside the columns, outside the budget.
         ridge: multiple of the squared coefficients, of columns scaled to unit length, that is added to the sum of
@@ -65,27 +70,45 @@ def best_subset(
         tensor([ 3.,  0., -2.,  0.], dtype=torch.float64)
     """
     gram, is_single = gram_of(features, targets, weights=weights, intercept=intercept)
-    if outputs == "total":
-        _check_total(terms, groups=groups, costs=costs, seconds=seconds)
-        most = min(int(terms), gram.num_columns, gram.num_rows - gram.has_intercept)
-        return subset_path(gram, max_terms=most, always=always, ridge=ridge, depth=depth).total(int(terms))
     search, num_slots = search_of(gram, terms, always=always, costs=costs, outputs=outputs, ridge=ridge)
-    if groups is None:
-        supports, _ = choose(search, num_slots, starts=starts, depth=depth)
-        supports = explore(search, supports, starts=gates, depth=depth)[0] if gates > 0 else supports
-    else:
+    if groups is not None:
         supports = empty_supports(search, num_slots)
+    elif outputs == "total" and costs is None:
+        supports = _shared_out(gram, int(search.budget.max()), always=always, ridge=ridge, depth=depth)
+    else:
+        supports, _ = choose(search, num_slots, starts=starts, depth=depth)
+    if groups is None and gates > 0:
+        supports, _ = explore(search, supports, starts=gates, depth=depth)
     known = (Optimality("local"),) * (supports.shape[0] * supports.shape[1])
     if groups is not None or seconds > 0:
-        rest = gram.rest.reshape(len(search.root), -1)
-        rest = rest.sum(-1, keepdim=True) if outputs == "shared" else rest
-        supports, known = prove_all(search, supports, rest, groups=groups, seconds=seconds)
+        everywhere = _for_all_targets(groups, gram) if outputs == "total" else groups
+        supports, known = prove_all(search, supports, _rest(gram, outputs), groups=everywhere, seconds=seconds)
+    supports = taken_apart(supports, gram.num_columns, gram.num_targets) if outputs == "total" else supports
     found = refitted(gram, supports, known)
     return found.without_targets() if is_single else found
 
 
-def _check_total(terms: Any, *, groups: Any, costs: Any, seconds: float) -> None:
-    if groups is not None or costs is not None or seconds > 0:
-        raise ValueError("a budget in total counts terms: it goes with neither groups, nor costs, nor seconds")
-    if not isinstance(terms, int) or terms < 1:
-        raise ValueError(f"a budget in total is one positive whole number, got {terms!r}; try terms=7")
+def _shared_out(gram: Gram, terms: int, *, always: Sequence[int], ridge: float, depth: int) -> Tensor:
+    """The best sharing of a budget among paths of all targets, as a support of the system of all targets."""
+    most = min(terms, gram.num_columns, gram.num_rows - gram.has_intercept)
+    path = subset_path(gram, max_terms=most, always=always, ridge=ridge, depth=depth)
+    support = path.total(terms).support.view(-1, gram.num_targets, gram.num_columns)
+    indices = torch.arange(gram.num_columns, device=support.device)
+    return put_together(torch.where(support, indices, gram.num_columns), gram.num_columns)
+
+
+def _for_all_targets(groups: Sequence[Sequence[int]] | None, gram: Gram) -> list[list[int]] | None:
+    """Groups of the columns of each target, in a system of all targets."""
+    if groups is None:
+        return None
+    num = gram.num_columns
+    members_of(groups, num)  # refuses what is wrong, by the caller's numbers
+    return [[int(i) % num + num * copy for i in group] for copy in range(gram.num_targets) for group in groups]
+
+
+def _rest(gram: Gram, outputs: Outputs) -> Tensor:
+    """Energy that no column explains, shape `(roots, systems)`, in the units of the search."""
+    rest = gram.rest.reshape(-1, gram.num_targets)
+    if outputs == "total":
+        rest = rest / gram.energy.reshape(-1, gram.num_targets).clamp_min(1e-300)
+    return rest if outputs == "separate" else rest.sum(-1, keepdim=True)
