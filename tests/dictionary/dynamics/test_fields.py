@@ -7,6 +7,7 @@ import torch
 from ellzero.dictionary import FieldDynamics, evolve, polynomial, space_derivatives
 from ellzero.dictionary.dynamics.by_parts import by_parts
 from ellzero.dictionary.dynamics.fields import derivative_names
+from ellzero.dictionary.dynamics.grid import read_fields
 from ellzero.errors import NonFiniteError
 
 LIBRARY = polynomial(derivative_names(4), 2)
@@ -173,3 +174,21 @@ def test_a_model_without_an_equation_says_so():
 def test_a_field_that_runs_away_is_refused():
     with pytest.raises(NonFiniteError, match="leaves the finite numbers"):
         evolved({"u^2": 1.0}, np.full(32, 5.0), np.array([0.0, 50.0]), 1.0, 0.5)
+
+
+def test_a_field_that_does_not_vary_or_is_not_periodic_is_refused():
+    x, t = np.arange(64) * 2 * np.pi / 64, np.arange(100) * 0.01
+    with pytest.raises(ValueError, match="is the same everywhere and always"):
+        FieldDynamics().fit(np.ones((100, 64)), t, x)
+    with pytest.raises(ValueError, match=r"jumps by .* it is not periodic"):
+        FieldDynamics().fit(np.exp(-t)[:, None] * x, t, x)
+    twice = np.linspace(0, 2 * np.pi, 64)
+    with pytest.raises(ValueError, match=r"repeats the first; .* pass u\[:, :-1\]"):
+        FieldDynamics().fit(np.sin(twice - t[:, None]), t, twice)
+
+
+def test_a_pulse_between_quiet_ends_and_a_field_that_is_even_are_periodic():
+    t = np.arange(100) * 0.01
+    for x in (np.arange(64) / 4 - 8, (np.arange(64) + 0.5) / 4 - 8):
+        grid = read_fields(np.exp(-t)[:, None] * np.exp(-(x**2) / 4), t, x)
+        assert grid.length == pytest.approx(16)

@@ -4,7 +4,6 @@ __all__ = ["FieldDynamics"]
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Self, final
 
 import numpy as np
@@ -13,20 +12,21 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ellzero.dictionary.dynamics.coupled import Limit, search_support
-from ellzero.dictionary.dynamics.differences import differentiate, is_regular
+from ellzero.dictionary.dynamics.differences import differentiate
 from ellzero.dictionary.dynamics.estimate import price
 from ellzero.dictionary.dynamics.evidence import Evidence
 from ellzero.dictionary.dynamics.fields import derivative_names, evolve, space_derivatives
+from ellzero.dictionary.dynamics.grid import Grid, read_fields
 from ellzero.dictionary.dynamics.inputs import check_limit
 from ellzero.dictionary.dynamics.noise_level import noise_level
 from ellzero.dictionary.dynamics.regress import combined, strong_evidence, whitened
 from ellzero.dictionary.dynamics.trajectories import Trajectory, read_times
-from ellzero.dictionary.dynamics.weak import SMALLEST, choose_radius
+from ellzero.dictionary.dynamics.weak import choose_radius
 from ellzero.dictionary.dynamics.weak_field import field_system, field_windows, reach
 from ellzero.dictionary.equations.equations import Equations
 from ellzero.dictionary.terms.dictionary import Dictionary
 from ellzero.dictionary.terms.libraries import identity, polynomial
-from ellzero.errors import NonFiniteError, nearest
+from ellzero.errors import nearest
 
 Array = NDArray[np.float64]
 
@@ -38,15 +38,6 @@ DECAY = 2.0
 
 SWEEPS = 5
 """How often the covariance and the support are brought into agreement."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Grid:
-    """Measured fields and where they were measured."""
-
-    fields: list[Tensor]
-    times: list[Tensor]
-    length: float
 
 
 @final
@@ -104,7 +95,7 @@ class FieldDynamics:
         check_limit(Limit(terms), 1, len(made))
         self.dictionary, self.limit = made, Limit(terms)
         self.differentiation, self.criterion, self.resolution = differentiation, criterion, resolution
-        self._found: tuple[Evidence, Tensor, _Grid] | None = None
+        self._found: tuple[Evidence, Tensor, Grid] | None = None
 
     def fit(self, u: Any, t: Any, x: Any) -> Self:
         """Find the equation.
@@ -118,10 +109,11 @@ class FieldDynamics:
             This model.
 
         Raises:
-            ValueError: if shapes do not fit, stamps or places are irregular, or the run is too short.
+            ValueError: if shapes do not fit, stamps or places are irregular, the run is too short, or the field does
+                not vary or is not periodic.
             NonFiniteError: if the field holds NaN or a term overflows.
         """
-        grid = _read(u, t, x)
+        grid = read_fields(u, t, x)
         for field in grid.fields:
             self.dictionary.evaluate(space_derivatives(field, grid.length, len(self.dictionary.inputs) - 1))
         if self.differentiation == "weak":
@@ -131,7 +123,7 @@ class FieldDynamics:
         self._found = evidence, coefficients, grid
         return self
 
-    def _from_windows(self, grid: _Grid) -> tuple[Evidence, Tensor]:
+    def _from_windows(self, grid: Grid) -> tuple[Evidence, Tensor]:
         noise = max(_noise(grid), self.resolution * float(torch.cat(grid.fields).std()))
         order = reach(self.dictionary)
         radii = _radii(grid, noise, order)
@@ -154,7 +146,7 @@ class FieldDynamics:
         assert coefficients is not None
         return evidence, coefficients
 
-    def _from_points(self, grid: _Grid) -> tuple[Evidence, Tensor]:
+    def _from_points(self, grid: Grid) -> tuple[Evidence, Tensor]:
         order = len(self.dictionary.inputs) - 1
         features = [self.dictionary(space_derivatives(one, grid.length, order)).flatten(0, 1) for one in grid.fields]
         pairs = zip(grid.fields, grid.times, strict=True)
@@ -203,7 +195,7 @@ class FieldDynamics:
         longest = float(times.diff().min()) / 5 if step is None else step
         return evolve(self.dictionary, coefficients, start, times, grid.length, step=longest).numpy()
 
-    def _fitted(self) -> tuple[Evidence, Tensor, _Grid]:
+    def _fitted(self) -> tuple[Evidence, Tensor, Grid]:
         if self._found is None:
             raise ValueError("the model has no equation yet; call fit(u, t, x) first")
         return self._found
@@ -216,34 +208,13 @@ def _candidates(names: Sequence[str]) -> Dictionary:
     return polynomial(tuple(names), 3, only=[names[0]]) + powers * slopes
 
 
-def _read(u: Any, t: Any, x: Any) -> _Grid:
-    several = list(u) if isinstance(u, list | tuple) and np.ndim(u[0]) == 2 else [u]
-    fields = [torch.as_tensor(np.array(one, dtype=np.float64)) for one in several]
-    stamps = list(t) if isinstance(t, list | tuple) and len(t) == len(fields) and np.ndim(t[0]) else [t] * len(fields)
-    places = torch.as_tensor(np.asarray(x, dtype=np.float64).copy())
-    times = []
-    for index, (field, stamp) in enumerate(zip(fields, stamps, strict=True)):
-        if field.dim() != 2 or field.shape[1:] != places.shape:
-            raise ValueError(
-                f"u of run {index} has shape {tuple(field.shape)}, expected (samples, points) with one of the "
-                f"{len(places)} places for each point"
-            )
-        if not bool(torch.isfinite(field).all()):
-            raise NonFiniteError(f"u of run {index} holds NaN or infinite values; cut the run there")
-        times.append(read_times(stamp, len(field), index))
-    for name, marks in [("places", places), *((f"time stamps of run {i}", time) for i, time in enumerate(times))]:
-        if len(marks) < 2 * SMALLEST + 2 or not is_regular(marks):
-            raise ValueError(f"the {name} must be equally spaced and at least {2 * SMALLEST + 2}, got {len(marks)}")
-    return _Grid(fields, times, float(places.diff().mean()) * len(places))
-
-
-def _noise(grid: _Grid) -> float:
+def _noise(grid: Grid) -> float:
     """Noise of the field: the smaller of what samples in time and points in space say."""
     found = [min(float(noise_level(f).square().mean()), float(noise_level(f.T).square().mean())) for f in grid.fields]
     return math.sqrt(sum(found) / len(found))
 
 
-def _radii(grid: _Grid, noise: float, order: int) -> tuple[int, int]:
+def _radii(grid: Grid, noise: float, order: int) -> tuple[int, int]:
     """Half widths of the windows in samples and in points, from the spectra; high derivatives need wide windows."""
     found = []
     for field, time in zip(grid.fields, grid.times, strict=True):
