@@ -35,6 +35,7 @@ __all__ = [
     "gate_probabilities",
     "identifiability",
     "identity",
+    "polish",
     "polynomial",
     "r2_score",
     "rational",
@@ -66,6 +67,7 @@ from ellzero.dictionary.equations import (
     Equations,
     Output,
     SparseDictionary,
+    polish,
     verify,
 )
 from ellzero.dictionary.regression import (

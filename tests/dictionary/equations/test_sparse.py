@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 import ellzero as l0
-from ellzero.dictionary import Output, SparseDictionary, fourier, polynomial
+from ellzero.dictionary import Output, SparseDictionary, fourier, polish, polynomial
 from ellzero.errors import NonFiniteError
 
 
@@ -174,7 +174,7 @@ def test_what_cannot_be_refitted_is_refused():
         build().refit(x, lorenz(x))
     with pytest.raises(ValueError, match="bends the sum"):
         build(output="tanh").refit(samples(), lorenz(samples()))
-    with pytest.raises(ValueError, match="expected two dimensions"):
+    with pytest.raises(ValueError, match="the targets have shape"):
         build().refit(samples(), lorenz(samples())[:, :2])
     with pytest.raises(NonFiniteError, match="1200 targets"):
         build().refit(samples(), lorenz(samples()) * float("nan"))
@@ -291,3 +291,27 @@ def test_gated_coefficients_are_not_set_in_vain():
     l0.Gated(model, points[:1])
     with pytest.raises(ValueError, match="after prune"):
         model.refit(points, points[:, :1])
+
+
+def test_gates_and_the_exact_stage_find_lorenz_with_coefficients_of_all_sizes():
+    generator = torch.Generator().manual_seed(0)
+    x = 1.2 * torch.randn(1000, 3, generator=generator)
+    a, b, c = x.unbind(1)
+    y = torch.stack([10 * (b - a), a * (28 - c) - b, a * b - 8 / 3 * c], 1)
+    y = y + 0.1 * torch.randn(1000, 3, generator=generator)
+    torch.manual_seed(0)
+    model = SparseDictionary(polynomial("x y z", 3), 3, per_output=True)
+    model.normalise(x)
+    model.refit(x, y)
+    gated = l0.Gated(model, x[:1])
+    budget = l0.Budget(gated, terms=7, steps=1000)
+    optimizer = torch.optim.Adam(gated.parameter_groups(lr=0.03, gate_lr=0.03))
+    for _ in range(1000):
+        loss = (gated(x) - y).square().mean() + budget.penalty()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        budget.step()
+    small = l0.prune(gated, budget)
+    found = polish(small, x, y, model.dictionary)
+    assert found.equations().text(1) == "y0 = -1e+01 x + 1e+01 y\ny1 = 3e+01 x - y - x z\ny2 = -3 z + x y"

@@ -8,6 +8,7 @@ __all__ = [
     "Equations",
     "Output",
     "SparseDictionary",
+    "polish",
     "verify",
 ]
 
@@ -15,5 +16,6 @@ from ellzero.dictionary.equations.certificate import Ablation, Certificate, Chec
 from ellzero.dictionary.equations.closed import ClosedForm
 from ellzero.dictionary.equations.equations import Equations
 from ellzero.dictionary.equations.outputs import Output
+from ellzero.dictionary.equations.polish import polish
 from ellzero.dictionary.equations.sparse import SparseDictionary
 from ellzero.dictionary.equations.verify import verify

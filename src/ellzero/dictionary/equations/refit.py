@@ -1,6 +1,6 @@
 """Least squares on a support that is given: coefficients without the shrinkage that gates leave behind."""
 
-__all__ = ["least_squares"]
+__all__ = ["least_squares", "sums_before"]
 
 from collections.abc import Sequence
 
@@ -35,15 +35,8 @@ def least_squares(
         ValueError: if shapes do not fit, samples are too few, terms cannot be told apart, or a function is neither.
         NonFiniteError: if a target is not finite.
     """
-    expected = (len(terms), len(outputs))
-    if terms.dim() != 2 or tuple(targets.shape) != expected:
-        raise ValueError(
-            f"the terms have shape {tuple(terms.shape)} and the targets {tuple(targets.shape)}; expected two "
-            f"dimensions and targets of shape {expected}: a row for each sample"
-        )
+    _check(targets, len(terms), len(outputs))
     targets = targets.to(terms)
-    if not bool(targets.isfinite().all()):
-        raise NonFiniteError(f"{int((~targets.isfinite()).sum())} targets are NaN or infinite; leave these samples out")
     found = torch.zeros(len(outputs), terms.shape[1], dtype=terms.dtype, device=terms.device)
     for row, output in enumerate(outputs):
         chosen = support[row].nonzero().squeeze(1).to(terms.device)
@@ -52,6 +45,36 @@ def least_squares(
             shown = [names[number] for number in chosen.tolist()]
             found[row, chosen] = _solve(terms[is_used][:, chosen], sums[is_used], shown)
     return found
+
+
+def sums_before(outputs: Sequence[Output], targets: Tensor, num_samples: int) -> tuple[Tensor, Tensor]:
+    """The sums of terms that give these targets, and the samples for which all of them are known.
+
+    Args:
+        outputs: linear output functions, or `clip`.
+        targets: shape `(num_samples, num_outputs)`.
+        num_samples: how many samples there must be.
+
+    Returns:
+        Sums, float64, shape `(num_samples, num_outputs)`, and a mask of shape `(num_samples,)`.
+
+    Raises:
+        ValueError: if shapes do not fit, or a function is neither.
+        NonFiniteError: if a target is not finite.
+    """
+    _check(targets, num_samples, len(outputs))
+    pairs = [_before(output, column) for output, column in zip(outputs, targets.double().unbind(1), strict=True)]
+    return torch.stack([sums for sums, _ in pairs], 1), torch.stack([is_used for _, is_used in pairs]).all(0)
+
+
+def _check(targets: Tensor, num_samples: int, num_outputs: int) -> None:
+    if tuple(targets.shape) != (num_samples, num_outputs):
+        raise ValueError(
+            f"the targets have shape {tuple(targets.shape)}, expected {(num_samples, num_outputs)}: a row for each "
+            "sample, a column for each output"
+        )
+    if not bool(targets.isfinite().all()):
+        raise NonFiniteError(f"{int((~targets.isfinite()).sum())} targets are NaN or infinite; leave these samples out")
 
 
 def _before(output: Output, values: Tensor) -> tuple[Tensor, Tensor]:
