@@ -57,7 +57,7 @@ class FieldDynamics:
         derivatives: highest derivative in space.
         differentiation: "weak", or "finite", "smoothed", "spectral" for the derivative in time.
         criterion: "ebic", "bic" or "aic": the price of a term when `terms` is None.
-        resolution: smallest relative error that the data are believed to have.
+        resolution: error that the data are believed to have at least, as a share of the spread of the field.
 
     Raises:
         ValueError: if an option is not known or out of range.
@@ -81,7 +81,7 @@ class FieldDynamics:
         derivatives: int = 4,
         differentiation: str = "weak",
         criterion: str = "ebic",
-        resolution: float = 1e-6,
+        resolution: float = 1e-4,
     ) -> None:
         known = ("weak", "finite", "smoothed", "spectral")
         if differentiation not in known:
