@@ -148,18 +148,17 @@ def zoo(found: dict[str, Any]) -> str:
 
 
 def trace_time(found: dict[str, Any]) -> str:
-    """Seconds to trace and plan, first and later times, side by side."""
-    head = ["network", "parameters", "ellzero, first", "ellzero", "memory",
-            "torch-pruning, first", "torch-pruning", "its graph alone", "memory"]  # fmt: skip
+    """Seconds to trace and plan, in a new process and afterwards, side by side."""
+    head = ["network", "parameters", "ellzero, cold", "torch-pruning, cold", "ellzero, warm", "torch-pruning, warm",
+            "its graph alone", "ellzero, memory", "torch-pruning, memory"]  # fmt: skip
     rows = []
     for name, case in found["networks"].items():
         size = next((f"{case[tool]['params'] / 1e6:.1f} M" for tool in TOOLS if "params" in case.get(tool, {})), "")
         row = [name, size]
-        for tool in TOOLS:
-            one = case.get(tool, {})
-            keys = ("first_seconds", "seconds", *(["graph_seconds"] if tool == "torch_pruning" else []))
-            blank = [one.get("failure", ""), *[""] * len(keys)]
-            row += [*(f"{one[key]:.2f} s" for key in keys), f"{one['memory_mb']:.0f} MB"] if "seconds" in one else blank
+        for key in ("cold_seconds", "seconds", "graph_seconds", "memory_mb"):
+            for one in (case.get(tool, {}) for tool in (TOOLS if key != "graph_seconds" else ["torch_pruning"])):
+                shown = f"{one[key]:.0f} MB" if key == "memory_mb" and key in one else f"{one.get(key, 0):.2f} s"
+                row.append(shown if key in one else one.get("failure", "") if key == "cold_seconds" else "")
         rows.append(row)
     return markdown(head, rows)
 

@@ -5,9 +5,11 @@
 Both do the same job: find the groups, and choose a random half of every one. ellzero traces, shuts half of every group
 and counts what is left; torch-pruning makes a pruner with a random importance and a ratio of one half, and lists what
 it would prune (`step(interactive=True)`). How long its dependency graph and list of groups take, without choosing, is a
-second figure. Each pair of tool and network has a process of its own, on one thread; the first time there includes what
-is loaded on first use, the other is the median of the next three. Times are those of the processor, so that other jobs
-of the machine count for less. Results go to `benchmarks/results/trace_time.json`.
+second figure. Each pair of tool and network has a process of its own, on one thread, in which PyTorch is imported and
+the network has run. Cold is what the tool takes there from its import to the end of the first time; warm is the median
+of the next three. PyTorch's compiler, which fake tensors load, and any optimizer too, is timed in a process of its own.
+Times are those of the processor, so that other jobs of the machine count for less. Results go to
+`benchmarks/results/trace_time.json`.
 """
 
 import argparse
@@ -41,7 +43,13 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, default=Path.home() / ".cache" / "ellzero-benchmarks")
     parser.add_argument("--out", type=Path, default=RESULTS)
     parser.add_argument("--once", nargs=2, metavar=("TOOL", "NAME"), help="measure one pair in this process")
+    parser.add_argument(
+        "--compiler", action="store_true", help="how long an optimizer takes to load it, in this process"
+    )
     options = parser.parse_args()
+    if options.compiler:
+        print(json.dumps(of_compiler()))
+        return
     if options.once:
         tool, name = options.once
         print(json.dumps(ACTIONS[tool](*SHAPES[name]())))
@@ -50,17 +58,19 @@ def main() -> None:
     pythons = {tool: sys.executable if tool == "ellzero" else python_of_peer(options.cache) for tool in options.tools}
     for name in options.names:
         for tool in options.tools:
-            found.setdefault(name, {})[tool] = result = measured(pythons[tool], tool, name)
+            found.setdefault(name, {})[tool] = result = asked(pythons[tool], "--once", tool, name)
             print(f"{name:20} {tool:14} {result}", flush=True)
     found = {name: found[name] for name in SHAPES if name in found}
+    compiler = asked(sys.executable, "--compiler")["compiler_seconds"]
     setting = {"threads": 1, "clock": "processor", "limit_seconds": SECONDS, "torch": torch.__version__}
+    setting |= {"compiler_seconds": compiler}
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(json.dumps({"setting": setting, "networks": found}, indent=1) + "\n")
 
 
-def measured(python: Path | str, tool: str, name: str) -> dict[str, Any]:
+def asked(python: Path | str, *words: str) -> dict[str, Any]:
     """What one tool takes for one network, in a process of its own; or why it does not."""
-    command = [python, __file__, "--once", tool, name]
+    command = [python, __file__, *words]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     try:
         done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=SECONDS, env=environment)
@@ -72,12 +82,25 @@ def measured(python: Path | str, tool: str, name: str) -> dict[str, Any]:
     return result
 
 
-def measure(action: Callable[[nn.Module, Any], int], model: nn.Module, example: Any) -> dict[str, float]:
-    """Seconds of an action on a network that has run before, and what memory it takes beyond that."""
+def of_compiler() -> dict[str, float]:
+    """Seconds that the first optimizer of a process takes: PyTorch loads its compiler then, if nothing else has."""
+    start = time.process_time()
+    torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
+    return {"compiler_seconds": time.process_time() - start}
+
+
+def run(model: nn.Module, example: Any) -> None:
+    """Let it run once, so that neither tool pays for what PyTorch prepares."""
     torch.set_num_threads(1)
     model.eval()
     with torch.no_grad():
         model(**example) if isinstance(example, dict) else model(example)
+
+
+def measure(
+    action: Callable[[nn.Module, Any], int], model: nn.Module, example: Any, *, imported: float = 0.0
+) -> dict[str, float]:
+    """Seconds of an action on a network that has run before, and what memory it takes beyond that."""
     before, seconds = peak(), []
     for _ in range(4):
         start = time.process_time()
@@ -86,7 +109,8 @@ def measure(action: Callable[[nn.Module, Any], int], model: nn.Module, example: 
     return {
         "params": sum(parameter.numel() for parameter in model.parameters()),
         "groups": groups,
-        "first_seconds": seconds[0],
+        "cold_seconds": imported + seconds[0],
+        "import_seconds": imported,
         "seconds": statistics.median(seconds[1:]),
         "memory_mb": (peak() - before) / 2**20,
     }
@@ -94,7 +118,11 @@ def measure(action: Callable[[nn.Module, Any], int], model: nn.Module, example: 
 
 def of_ellzero(model: nn.Module, example: Any) -> dict[str, float]:
     """Trace, shut half of every group, count."""
+    run(model, example)
+    start = time.process_time()
     import ellzero as l0
+
+    imported = time.process_time() - start
     from ellzero.graph import Costs, Layout, Target
     from judge_ellzero import half
 
@@ -104,13 +132,16 @@ def of_ellzero(model: nn.Module, example: Any) -> dict[str, float]:
         Costs(layout, [Target("params"), Target("macs")]).exact(half(channels).open_gates(layout))
         return len(channels.gated)
 
-    return measure(action, model, example)
+    return measure(action, model, example, imported=imported)
 
 
 def of_torch_pruning(model: nn.Module, example: Any) -> dict[str, float]:
     """List what a pruner of random importance would prune; and the graph and its groups alone."""
+    run(model, example)
+    start = time.process_time()
     import torch_pruning
 
+    imported = time.process_time() - start
     warnings.simplefilter("ignore")
 
     def action(model: nn.Module, example: Any) -> int:
@@ -122,7 +153,7 @@ def of_torch_pruning(model: nn.Module, example: Any) -> dict[str, float]:
         graph = torch_pruning.DependencyGraph().build_dependency(model, example)
         return len(list(graph.get_all_groups()))
 
-    found = measure(action, model, example)
+    found = measure(action, model, example, imported=imported)
     return found | {"graph_seconds": measure(graph_alone, model, example)["seconds"]}
 
 

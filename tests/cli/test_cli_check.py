@@ -19,6 +19,13 @@ def example():
 def build():
     return network(), torch.zeros(1, 4)
 
+class Baked(nn.Sequential):
+    def forward(self, values):
+        return self[1](self[0](values).view(-1, 3, 2).transpose(1, 2).reshape(-1, 6))
+
+def baked():
+    return Baked(nn.Linear(4, 6), nn.Linear(6, 2)), torch.zeros(2, 4)
+
 def narrow():
     return network(), torch.zeros(1, 3)
 
@@ -62,6 +69,15 @@ def test_the_example_may_come_from_a_function_of_its_own(checked, capsys):
 def test_a_part_that_is_kept_is_said_to_be(checked, capsys):
     assert main(["check", f"{checked}:build", "--keep", "0", "--seed", "3"]) == Exit.DONE
     assert "kept: you asked to keep it" in capsys.readouterr().out
+
+
+def test_fixed_sizes_are_checked_as_exported_graphs_if_that_is_asked_for(checked, capsys):
+    assert main(["check", f"{checked}:baked", "--plans", "1", *QUICK]) == Exit.DONE
+    assert "kept: its width is fixed in the forward pass" in capsys.readouterr().out
+    assert main(["check", f"{checked}:baked", "--exported", "--plans", "1", *QUICK]) == Exit.DONE
+    printed = capsys.readouterr().out
+    assert "0             3  can be gated" in printed
+    assert "cut as exported graphs" in printed
 
 
 def test_a_failed_check_has_a_code_of_its_own_and_the_table_is_printed_all_the_same(checked, capsys):

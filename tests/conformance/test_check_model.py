@@ -179,6 +179,37 @@ def test_outputs_that_cannot_be_differentiated_are_not_trained():
     assert found["pruning"].outcome == "passed"
 
 
+class Baked(nn.Module):
+    """Its forward pass writes out the width of its hidden layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.two = nn.Linear(4, 12), nn.Linear(12, 2)
+
+    def forward(self, values: Tensor) -> Tensor:
+        return self.two(self.one(values).relu().view(-1, 3, 4).transpose(1, 2).reshape(-1, 12))
+
+
+def test_sizes_that_the_forward_pass_fixes_are_checked_as_exported_graphs():
+    assert l0.check_model(Baked(), torch.randn(2, 4)).channels.num_gates == 0
+    found = l0.check_model(Baked(), torch.randn(2, 4), exported=True)
+    assert set(outcomes(found).values()) == {"passed"}
+    assert found["trace"].detail == "3 gates; groups: 1 gated, 2 kept; cut as exported graphs"
+    assert found["parameters"].detail.startswith("86 before, ")
+
+
+class Branching(Baked):
+    def forward(self, values: Tensor) -> Tensor:
+        return super().forward(values if values.sum() > 0 else -values)
+
+
+def test_a_network_that_cannot_be_exported_fails_the_first_check_and_says_so():
+    found = l0.check_model(Branching(), torch.randn(2, 4), exported=True)
+    assert outcomes(found) == {"trace": "failed"} | dict.fromkeys(check.CHECKS, "skipped")
+    assert "cannot be exported" in found["trace"].detail
+    assert "trace without exported=True" in found["trace"].detail
+
+
 # --- each check fails where the promise is broken ---
 
 
@@ -229,6 +260,20 @@ def test_a_file_that_is_not_what_was_saved_is_found(monkeypatch):
     found = l0.check_model(mlp(), torch.zeros(2, 4), skip=GRAPHS)
     assert [one.name for one in found.failed] == ["save and load"]
     assert "1 of 11 stored tensors differ, the first is '5.bias'" in found["save and load"].detail
+
+
+def test_a_graph_that_is_not_what_was_saved_is_found(monkeypatch):
+    read = torch.export.load
+
+    def worn(path):
+        program = read(path)
+        program.state_dict["two.bias"].data.mul_(1 + 2e-7)
+        return program
+
+    monkeypatch.setattr(torch.export, "load", worn)
+    found = l0.check_model(Baked(), torch.randn(2, 4), exported=True, skip=GRAPHS, plans=1)
+    assert [one.name for one in found.failed] == ["save and load"]
+    assert "1 of 4 stored tensors differ, the first is 'two.bias'" in found["save and load"].detail
 
 
 def test_gates_without_a_gradient_are_found(monkeypatch):

@@ -1,11 +1,13 @@
 """What is left out of the cuts that are tried while tracing, because it cannot show anything new, and what is not."""
 
+import gc
+
 import pytest
 import torch
 from torch import nn
 
 import ellzero as l0
-from ellzero.errors import SurgeryError
+from ellzero.errors import SurgeryError, TraceError
 from ellzero.graph import pointwise, trace
 from ellzero.graph.confirm import _Attempt
 from ellzero.graph.rehearse import _Rehearsal
@@ -182,3 +184,15 @@ def test_a_network_that_is_too_large_to_be_rehearsed_is_refused_when_it_is_prune
 def test_a_rule_of_the_user_is_tried_out_on_a_network_of_that_size_too():
     channels = trace(Wide(2100), torch.randn(3, 4), rules={"aten.div": pointwise})
     assert "cutting it changes what is computed" in channels.group("first").reason
+
+
+@pytest.mark.parametrize("is_enabled", [True, False])
+def test_garbage_is_collected_after_a_trace_as_before(is_enabled):
+    (gc.enable if is_enabled else gc.disable)()
+    try:
+        with pytest.raises(TraceError):
+            trace(nn.Linear(4, 3), torch.zeros(1, 5))
+        trace(nn.Sequential(nn.Linear(4, 3), nn.Linear(3, 2)), torch.zeros(1, 4))
+        assert gc.isenabled() is is_enabled
+    finally:
+        gc.enable()

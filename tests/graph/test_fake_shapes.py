@@ -6,6 +6,7 @@ from torch import nn
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 
 import networks
+from ellzero.graph import fake as fake_module
 from ellzero.graph.fake import ShapeMode, blank, fake
 from ellzero.graph.record import record
 
@@ -68,7 +69,13 @@ def test_the_default_type_is_part_of_what_is_looked_up():
     assert (first, second) == (torch.float32, torch.float64)
 
 
-def test_a_repeated_block_is_looked_up():
+@pytest.fixture
+def nothing_known(monkeypatch):
+    """As in a new process."""
+    monkeypatch.setattr(fake_module, "_KNOWN", {})
+
+
+def test_a_repeated_block_is_looked_up(nothing_known):
     mode = ShapeMode()
     calls = []
     dispatch = mode.dispatch
@@ -79,6 +86,57 @@ def test_a_repeated_block_is_looked_up():
             x = (x @ w).tanh().relu_()
     aten = torch.ops.aten
     assert [calls.count(op) for op in (aten.mm.default, aten.tanh.default, aten.relu_.default)] == [1, 1, 1]
+
+
+def test_what_is_known_is_bounded(nothing_known, monkeypatch):
+    monkeypatch.setattr(fake_module, "_MANY", 4)
+    mode = ShapeMode()
+    with torch.no_grad(), mode:
+        for size in range(1, 20):
+            assert torch.empty(size).tanh().shape == (size,)
+            assert len(fake_module._KNOWN) <= 4
+
+
+def test_an_operation_that_is_not_pytorch_s_is_not_known_to_the_next_mode(nothing_known):
+    widths = iter((3, 5))
+
+    @torch.library.custom_op("shapes::widened", mutates_args=())
+    def widened(x: torch.Tensor) -> torch.Tensor:
+        return x.clone()
+
+    @widened.register_fake
+    def _(x):
+        return x.new_empty(next(widths))
+
+    for width in (3, 5):  # as after it has been defined anew
+        with torch.no_grad(), ShapeMode():
+            assert widened(torch.empty(2)).shape == (width,)
+
+
+@pytest.mark.parametrize("shape", [(4, 3), (4, 3, 5), (2, 3, 4, 5), (2, 3, 4, 5, 6)])
+@pytest.mark.parametrize("is_training", [True, False])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("is_affine", [True, False])
+def test_batch_norms_are_not_taken_apart_and_give_what_pytorch_finds(
+    shape, is_training, dtype, is_affine, nothing_known
+):
+    found = []
+    for mode in (ShapeMode(), FakeTensorMode()):
+        with torch.no_grad(), mode:
+            x, mean, variance = torch.empty(shape, dtype=dtype), torch.empty(3), torch.empty(3)
+            weight, bias = (torch.empty(3), torch.empty(3)) if is_affine else (None, None)
+            made = torch.ops.aten.native_batch_norm(x, weight, bias, mean, variance, is_training, 0.1, 1e-5)
+            found.append(described(made))
+    assert found[0] == found[1]
+    assert not any("sqrt" in str(key[0]) for key in fake_module._KNOWN)
+
+
+def test_batch_norms_whose_parts_do_not_fit_are_refused_as_pytorch_does(nothing_known):
+    for mode in (ShapeMode(), FakeTensorMode()):
+        with torch.no_grad(), mode:
+            x, stored = torch.empty(4, 3, 5), torch.empty(2)
+            with pytest.raises(RuntimeError, match=r"3.*2|2.*3"):
+                torch.ops.aten.native_batch_norm(x, None, None, stored, stored, False, 0.1, 1e-5)
 
 
 def test_numbers_that_are_known_stay_known():

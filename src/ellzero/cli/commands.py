@@ -123,7 +123,8 @@ def _cut(arguments: argparse.Namespace) -> int:
 def _check(arguments: argparse.Namespace) -> int:
     """The table goes out whatever it says; that a check failed is the error."""
     model, example = build_with_example(arguments.model, arguments.example)
-    options = {name: getattr(arguments, name) for name in ("inputs", "positions", "keep", "plans", "seed", "skip")}
+    names = ("inputs", "positions", "keep", "exported", "plans", "seed", "skip")
+    options = {name: getattr(arguments, name) for name in names}
     found = check_model(model, example, **options)
     print(found, flush=True)
     found.raise_if_failed()

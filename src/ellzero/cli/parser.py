@@ -202,6 +202,8 @@ def _check(commands: "argparse._SubParsersAction[_Parser]") -> _Parser:
     parser.add_argument("--positions", action="store_true", help="flattened positions can be gated one by one")
     keep = "modules or tensors whose channels are kept whole; may be repeated"
     parser.add_argument("--keep", action="append", default=[], metavar="NAME", help=keep)
+    graphs = "cut networks are exported graphs, in which sizes that the forward pass fixes are corrected"
+    parser.add_argument("--exported", action="store_true", help=graphs)
     parser.add_argument("--plans", type=int, default=3, metavar="N", help="how many random plans (default: 3)")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the random plans (default: 0)")
     skip = "checks to leave out; may be repeated"

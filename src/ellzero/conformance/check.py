@@ -43,6 +43,7 @@ def check_model(
     inputs: bool = False,
     positions: bool = False,
     keep: Sequence[str] = (),
+    exported: bool = False,
     plans: int = 3,
     seed: int = 0,
     skip: Sequence[str] = (),
@@ -61,6 +62,8 @@ def check_model(
         inputs: whether input features can be gated.
         positions: whether flattened positions can be gated one by one.
         keep: names of modules or tensors whose channels are kept whole; `*` stands for anything.
+        exported: whether cut networks are exported graphs, in which sizes that the forward pass fixes are corrected;
+            every check of a cut network is then one of its graph, which is saved as PyTorch saves it.
         plans: how many random plans; the second empties every branch that may go entirely, the third leaves a fiftieth.
         seed: of the plans.
         skip: names of checks to leave out.
@@ -79,7 +82,7 @@ def check_model(
         (True, 'passed')
     """
     _refuse(model, plans, skip)
-    options = {"inputs": inputs, "positions": positions, "keep": keep}
+    options = {"inputs": inputs, "positions": positions, "keep": keep, "exported": exported}
     with torch.random.fork_rng(devices=[]):
         first, found = _trace(model, example, options)
         why = _nothing_to_check(found)
@@ -116,6 +119,7 @@ def _trace(model: nn.Module, example: Example, options: dict[str, Any]) -> tuple
         channels = found.channels if isinstance(found, Gated) else found
         outcome: Outcome = "passed"
         detail = f"{channels.num_gates:,} gates; groups: {len(channels.gated)} gated, {len(channels.kept)} kept"
+        detail += "; cut as exported graphs" if channels.exported else ""
     except (ValueError, TypeError):
         raise
     except Exception as error:  # whatever the user's network raises

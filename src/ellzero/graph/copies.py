@@ -49,7 +49,9 @@ def _copied(model: nn.Module, memo: dict[int, Any]) -> nn.Module:
         held = (
             module.__getstate__() if hasattr(module, "__getstate__") else vars(module)
         )  # the former since Python 3.11
-        memo[id(module)].__setstate__({name: _part(name, value, memo) for name, value in held.items()})
+        memo[id(module)].__setstate__({
+            name: value if type(value) in _ATOMS else _part(name, value, memo) for name, value in held.items()
+        })  # fmt: skip
     result: nn.Module = copy.deepcopy(model, memo)
     return result
 
@@ -62,8 +64,6 @@ def _is_plain(kind: type) -> bool:
 
 def _part(name: str, value: Any, memo: dict[int, Any]) -> Any:
     kind = type(value)
-    if kind in _ATOMS:
-        return value
     if kind in _CONTAINERS and not value:
         return memo.setdefault(id(value), kind())
     if kind is dict and name in _IN_PARTS:

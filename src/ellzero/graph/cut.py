@@ -62,10 +62,11 @@ def cut(
             f"these channels are those of an exported graph, and this is a {type(model).__name__}; prune the network "
             "that was gated with exported=True"
         )
-    _check_sizes(model, layout)
+    tensors = dict([*model.named_parameters(), *model.named_buffers()])
+    _check_sizes(tensors, layout)
     kept = kept_indices(layout, is_open)
     memo: dict[int, Any] = {}
-    for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
+    for name, tensor in tensors.items():
         if isinstance(tensor, FakeTensor):
             shape = [len(kept.get((name, dim), range(size))) for dim, size in enumerate(tensor.shape)]
             memo[id(tensor)] = blank(tensor, shape)
@@ -118,8 +119,7 @@ def _shrink(name: str, tensor: Tensor, kept: Mapping[Slot, Tensor], factors: Map
     return tensor.clone() if tensor is original else laid_out_like(original, tensor)
 
 
-def _check_sizes(model: nn.Module, layout: Layout) -> None:
-    tensors = dict([*model.named_parameters(), *model.named_buffers()])
+def _check_sizes(tensors: Mapping[str, Tensor], layout: Layout) -> None:
     for (name, dim), gates in layout.gates_of_slots().items():
         if name not in tensors:
             raise SurgeryError(f"the network has no tensor {name!r}, which the plan cuts; is it the same architecture?")

@@ -1,6 +1,6 @@
 """Tensors that have a shape and no numbers, and the mode in which operations on them run."""
 
-__all__ = ["ShapeMode", "blank", "fake"]
+__all__ = ["ShapeMode", "batch_norm", "blank", "fake"]
 
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
@@ -17,6 +17,19 @@ class _First:
     """Stands for the first operand, which an operation changed and returned."""
 
 
+class _Unfit:
+    """Stands for results that are more than shapes: that begin within a storage, say."""
+
+
+_Known = dict[tuple[Any, ...], tuple[type, list[_Metadata]]]
+
+_KNOWN: _Known = {}
+"""What PyTorch's own operations returned, in this process; others may be defined anew."""
+
+_MANY = 2**16
+"""So many results are known at most: some tens of megabytes."""
+
+
 class ShapeMode(FakeTensorMode):
     """Fake tensors, whose shapes are looked up where the same operation had the same operands before.
 
@@ -27,7 +40,7 @@ class ShapeMode(FakeTensorMode):
 
     def __init__(self) -> None:
         super().__init__(allow_non_fake_inputs=True)
-        self._known: dict[tuple[Any, ...], tuple[type, list[_Metadata]]] = {}
+        self._own: _Known = {}
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -41,12 +54,13 @@ class ShapeMode(FakeTensorMode):
         if func is torch.ops.prim.device.default and isinstance(args[0], FakeTensor) and not self.in_kernel_invocation:
             return args[0].fake_device
         key = self._key(func, args, kwargs)
-        if key is None:
-            return self.dispatch(func, types, args, kwargs)
-        known = self._known.get(key)
-        if known is None:
+        table = self._table(func)
+        known = table.get(key) or self._batch_norm(func, args) if key is not None else (_Unfit, [])
+        self.cache_enabled = known is not None  # PyTorch need not keep what is kept here: that takes half the time
+        if known is None or known[0] is _Unfit:
             result = self.dispatch(func, types, args, kwargs)
-            self._remember(key, args, result)
+            if known is None and key is not None:
+                table[key] = self._summary(key, args, result)
             return result
         kind, parts = known
         if kind is _First:
@@ -89,17 +103,57 @@ class ShapeMode(FakeTensorMode):
             return None
         return tensor.shape, tensor.stride(), tensor.dtype, tensor.fake_device
 
-    def _remember(self, key: tuple[Any, ...], args: Sequence[Any], result: Any) -> None:
+    def _batch_norm(self, func: Any, args: Sequence[Any]) -> tuple[type, list[_Metadata]] | None:
+        """PyTorch takes a batch norm apart into fifteen operations, anew for every width."""
+        if func is not torch.ops.aten.native_batch_norm.default or args[0].fake_device.type != "cpu":
+            return None
+        shapes, source = batch_norm(args), args[0]
+        if shapes is None or not source.is_contiguous():
+            return None
+        parts = [(shape, _strides(shape), source.dtype, source.fake_device) for shape in shapes]
+        return tuple, parts
+
+    def _table(self, func: Any) -> _Known:
+        if func.namespace != "aten":
+            return self._own
+        if len(_KNOWN) >= _MANY:
+            _KNOWN.clear()
+        return _KNOWN
+
+    def _summary(self, key: tuple[Any, ...], args: Sequence[Any], result: Any) -> tuple[type, list[_Metadata]]:
+        """What makes the result once more."""
         if key[0]._schema.is_mutable:
-            if args and result is args[0] and key[2] == self._metadata(result):
-                self._known[key] = _First, []
-            return
+            return (_First if args and result is args[0] and key[2] == self._metadata(result) else _Unfit), []
         is_single = isinstance(result, FakeTensor)
-        results = [result] if is_single else result if type(result) in (list, tuple) else []
+        results = [result] if is_single else result if isinstance(result, (list, tuple)) else []
         parts = [self._metadata(one) if isinstance(one, Tensor) else None for one in results]
         known = [part for part in parts if part is not None]
-        if known and len(known) == len(parts):
-            self._known[key] = FakeTensor if is_single else type(result), known
+        if not known or len(known) < len(parts):
+            return _Unfit, []
+        return (FakeTensor if is_single else list if isinstance(result, list) else tuple), known  # some have names
+
+
+def batch_norm(args: Sequence[Any]) -> list[torch.Size] | None:
+    """Shapes of what `native_batch_norm` returns on the CPU, or none where its operands do not fit together.
+
+    Args:
+        args: those of the operation.
+    """
+    source, *stored, is_training, _, _ = args
+    width = source.shape[1:2]
+    is_wrong = source.dim() < 2 or any(one is not None and one.shape != width for one in stored)
+    if is_wrong or (not is_training and any(one is None for one in stored[2:])):
+        return None
+    return [source.shape, *[width if is_training else torch.Size([0])] * 2]
+
+
+def _strides(shape: Sequence[int]) -> tuple[int, ...]:
+    """Of a contiguous tensor."""
+    found, stride = [], 1
+    for size in reversed(shape):
+        found.append(stride)
+        stride *= max(size, 1)
+    return tuple(reversed(found))
 
 
 def _of_shape(

@@ -14,6 +14,7 @@ from torch.fx import GraphModule
 from ellzero.errors import TraceError, nearest
 from ellzero.graph.attributes import candidates
 from ellzero.graph.channels import Channels
+from ellzero.graph.collection import collecting_later
 from ellzero.graph.confirm import confirm
 from ellzero.graph.exported import exported_graph
 from ellzero.graph.grouping import gather
@@ -86,7 +87,8 @@ def trace(
             )
     _check_keep(model, keep)
     graph = _graph(model, example, rules) if exported else None
-    recording, shadow = record(model, example) if graph is None else _recorded(graph, example)
+    with collecting_later():
+        recording, shadow = record(model, example) if graph is None else _recorded(graph, example)
     if recording.needs_data:
         _LOG.warning("the forward pass looks at numbers: only what runs on this example is traced and compared")
     elif recording.unreached:
@@ -108,7 +110,8 @@ def trace(
         channels = confirm(shadow, channels, found, shapes=[value.shape for value in recording.outputs])
         return rehearse(model, example, channels, recording=recording, is_vouched=not rules), labels
 
-    return _best(attempt)
+    with collecting_later():
+        return _best(attempt)
 
 
 def _graph(model: nn.Module, example: Example, rules: Mapping[str, Rule]) -> GraphModule:
