@@ -248,7 +248,7 @@ class Gram:
     @property
     def is_present(self) -> Tensor:
         """Which columns are neither zero nor, beside an intercept, constant; bool, shape `(*batch, columns)`."""
-        return (self.root != 0).any(-2)
+        return _lengths(self.root) > 0.5  # they are one or zero
 
 
 def _root_weights(weights: Any, x: Tensor) -> Tensor | None:

@@ -15,7 +15,7 @@ _RELATIVE = 1e-9
 
 
 def members_of(groups: Sequence[Sequence[int]] | None, num_columns: int) -> Tensor:
-    """Columns of each group; columns that no group names are groups of their own, after the others.
+    """Columns of each group; columns that stand alone are groups of their own, in order, after the others.
 
     Args:
         groups: indices of the columns of each group.
@@ -38,7 +38,9 @@ def members_of(groups: Sequence[Sequence[int]] | None, num_columns: int) -> Tens
         raise ValueError(
             f"groups must name columns 0 to {num_columns - 1}, none twice, and none may be empty; got {named}"
         )
-    named += [[index] for index in range(num_columns) if index not in set(flat)]
+    named = [group for group in named if len(group) > 1]  # where all stand alone, group and column are one number
+    together = {index for group in named for index in group}
+    named += [[index] for index in range(num_columns) if index not in together]
     width = max(map(len, named))
     return torch.tensor([group + [num_columns] * (width - len(group)) for group in named])
 

@@ -65,7 +65,8 @@ def search_of(
     budget = _budget(terms, target.shape[1]).to(device)
     most = int((price.sort().values.cumsum(0) <= float(budget.max()) * (1 + 1e-12)).sum())
     _check_budget(budget, price, is_fixed, gram, copies)
-    search = Search(root, target.contiguous(), budget.expand(len(root), -1), price, is_fixed, ridge)
+    is_present = gram.is_present.reshape(len(root), num).repeat(1, copies)
+    search = Search(root, target.contiguous(), budget.expand(len(root), -1), price, is_fixed, is_present, ridge)
     return search, max(most, int(is_fixed.sum()))
 
 

@@ -212,7 +212,7 @@ def _all_sizes(search: Search, sizes: Tensor, num_slots: int, depth: int) -> Ten
         supports, loss = fits.supports, fits.loss
         candidates = ((_fewer(wide, fits, num_systems), -num_systems), (_more(wide, fits, num_systems), num_systems))
         for neighbour, shift in candidates:
-            is_new = has_changed.roll(shift, 1) & (neighbour.sort(-1).values != supports).any(-1)
+            is_new = has_changed.roll(shift, 1) & (neighbour.sort(-1).values != supports.sort(-1).values).any(-1)
             if bool(is_new.any()):
                 part = wide.of_systems(is_new)
                 other = improve(part, neighbour[is_new].view(*part.budget.shape, -1), depth=depth)
@@ -230,8 +230,7 @@ def _all_sizes(search: Search, sizes: Tensor, num_slots: int, depth: int) -> Ten
 
 def _fewer(search: Search, fits: Fits, shift: int) -> Tensor:
     """For every size the support of the next larger one without the term that is missed least."""
-    is_free = ~torch.cat([search.is_fixed, search.is_fixed.new_ones(1)])[fits.supports]
-    drops = torch.where(is_free, fits.drops, torch.inf)
+    drops = torch.where(search.is_free(fits.supports), fits.drops, torch.inf)
     least = drops.argmin(-1, keepdim=True)
     smaller = fits.supports.scatter(-1, least, search.num_columns)
     smaller = torch.cat([smaller[:, shift:], fits.supports[:, -shift:]], 1)
