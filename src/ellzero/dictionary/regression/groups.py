@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ellzero.dictionary.regression.bounds import Proof
 from ellzero.dictionary.regression.fits import losses_of
+from ellzero.dictionary.regression.options import column_number
 
 _CHUNK = 512  # supports that are fitted together
 _RELATIVE = 1e-9
@@ -26,13 +27,14 @@ def members_of(groups: Sequence[Sequence[int]] | None, num_columns: int) -> Tens
 
     Raises:
         ValueError: if a column is named twice or does not exist, or a group is empty.
+        TypeError: if a column is not named by a whole number.
 
     Example:
         >>> members_of([[0, 2]], 3)
         tensor([[0, 2],
                 [1, 3]])
     """
-    named = [[int(index) for index in group] for group in groups or ()]
+    named = [[column_number(index, "groups") for index in group] for group in groups or ()]
     flat = [index for group in named for index in group]
     if any(not 0 <= index < num_columns for index in flat) or len(set(flat)) < len(flat) or not all(named):
         raise ValueError(
