@@ -154,9 +154,10 @@ def _orthonormal(root: Tensor, supports: Tensor, ridge: float) -> tuple[Tensor, 
     chosen = columns_of(root, supports)
     is_void = ~chosen.any(-2)
     while True:
-        order = is_void.to(torch.int8).argsort(dim=-1, stable=True)
-        supports, is_void = supports.gather(-1, order), is_void.gather(-1, order)
-        chosen = chosen.gather(-1, order.unsqueeze(-2).expand(chosen.shape))
+        if bool((is_void[..., :-1] & ~is_void[..., 1:]).any()):
+            order = is_void.to(torch.int8).argsort(dim=-1, stable=True)
+            supports, is_void = supports.gather(-1, order), is_void.gather(-1, order)
+            chosen = chosen.gather(-1, order.unsqueeze(-2).expand(chosen.shape))
         basis, triangle = _factor(chosen, is_void, ridge)
         is_dependent = (triangle.diagonal(dim1=-2, dim2=-1).abs() <= DEPENDENT**0.5) & ~is_void
         if not bool(is_dependent.any()):
