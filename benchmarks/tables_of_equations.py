@@ -64,7 +64,32 @@ def bootstrap(found: dict[str, Any]) -> str:
 
 
 def calibration(found: dict[str, Any]) -> str:
-    """Calibration errors and Brier scores."""
+    """Calibration errors by method: altogether, and for each number of samples and columns, and noise."""
+    parts = {key: values for key, values in found["setting"]["grid"].items() if key != "correlation"}
+    head = ["terms chosen by", "error", "Brier", *(f"{key} {value}" for key in parts for value in parts[key])]
+    rows = [
+        [name, f"{one['error']:.3f}", f"{one['brier']:.3f}",
+         *(f"{error:.2f}" for key in parts for error in one["parts"][key])]
+        for name, one in found["methods"].items()
+    ]  # fmt: skip
+    return markdown(head, rows)
+
+
+def reliability(found: dict[str, Any]) -> str:
+    """What was stated, and how often it was so, bin by bin."""
+    methods = found["methods"]
+    num = len(next(iter(methods.values()))["reliability"])
+    head = ["stated between", *(name for name in methods)]
+    rows = [
+        [f"{place / num:.1f} and {(place + 1) / num:.1f}",
+         *(f"{one['reliability'][place][0]:.2f}: {one['reliability'][place][1]:.2f}" for one in methods.values())]
+        for place in range(num)
+    ]  # fmt: skip
+    return markdown(head, rows)
+
+
+def gates(found: dict[str, Any]) -> str:
+    """Calibration errors and Brier scores of gates."""
     rows = [
         [name, f"{one['error']:.3f}", f"{one['brier']:.3f}"] for name, one in found["setting"]["calibration"].items()
     ]
@@ -145,6 +170,8 @@ TABLES_OF_EQUATIONS: Mapping[str, Callable[[Any], str]] = MappingProxyType({
     "regression_exploration": regression_exploration,
     "bootstrap": bootstrap,
     "calibration": calibration,
+    "reliability": reliability,
+    "gates": gates,
     "lorenz": lorenz,
     "chaos": chaos,
     "pendulum_transition": partial(pendulum, task="transition"),
@@ -153,7 +180,8 @@ TABLES_OF_EQUATIONS: Mapping[str, Callable[[Any], str]] = MappingProxyType({
 SOURCES_OF_EQUATIONS: Mapping[str, str] = MappingProxyType({
     "regression_truth": "regression",
     "regression_exploration": "regression",
-    "calibration": "bootstrap",
+    "reliability": "calibration",
+    "gates": "bootstrap",
     "pendulum_transition": "pendulum",
     "pendulum_reward": "pendulum",
 })  # fmt: skip

@@ -180,6 +180,13 @@ def test_neither_growth_nor_exchanges_are_misled_by_a_ridge(depth):
         ({"terms": 1, "costs": [2.0] * 9}, "cheapest"),
         ({"terms": 2, "outputs": "both"}, "'separate', 'shared' or 'total'"),
         ({"terms": 2, "ridge": -1.0}, "ridge"),
+        ({"terms": 2.7}, "counts terms and must be whole"),
+        ({"terms": 2, "depth": 0}, "depth must be 1 to 2, got 0"),
+        ({"terms": 2, "depth": 7}, "depth must be 1 to 2, got 7; try depth=2"),
+        ({"terms": 2, "starts": 0}, "starts must be 1 or more"),
+        ({"terms": 2, "gates": -1}, "gates must be 0 or more"),
+        ({"terms": 2, "seconds": -1}, "seconds must not be negative"),
+        ({"terms": 19, "outputs": "total"}, "larger than the dictionary"),
         ({"terms": 2, "weights": [-1.0] * 40}, "not negative"),
         ({"terms": 2, "weights": [1.0] * 39}, "one weight per sample"),
     ],
@@ -188,6 +195,38 @@ def test_what_cannot_be_meant_is_refused(options, message):
     x, y = data(0)
     with pytest.raises(ValueError, match=message):
         best_subset(x, y, **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"terms": True}, "terms must be a number, got True"),
+        ({"terms": "a"}, "terms must hold real numbers"),
+        ({"terms": 2, "always": [0.9]}, "name columns by whole numbers, got 0.9"),
+        ({"terms": 2, "always": ["a"]}, "name columns by whole numbers, got 'a'"),
+        ({"terms": 2, "groups": [[0.5]]}, "name columns by whole numbers, got 0.5"),
+        ({"terms": 2, "starts": 2.0}, "starts must be a whole number"),
+    ],
+)
+def test_what_is_no_whole_number_is_refused(options, message):
+    x, y = data(0)
+    with pytest.raises(TypeError, match=message):
+        best_subset(x, y, **options)
+
+
+def test_advice_names_arguments_that_the_called_function_has():
+    x, y = data(0, targets=2)
+    with pytest.raises(ValueError, match="columns of always cost 2, the budget is 1; raise it or drop some"):
+        best_subset(x, y, 1, outputs="total", always=[0])
+
+
+def test_numbers_beyond_the_range_are_named():
+    x, y = data(0)
+    with pytest.raises(ValueError, match=r"the coefficient of column . is beyond the range of float64"):
+        best_subset(x * 1e-200, y * 1e120, 2)
+    for factor in (1e200, 1e-200):
+        with pytest.raises(ValueError, match="squares of the targets in column 0 are beyond the range"):
+            best_subset(x, y * factor, 2)
 
 
 def test_samples_fewer_than_terms_are_refused():

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from ellzero.dictionary import best_subset, bootstrap, subset_path
-from ellzero.dictionary.regression.bootstraps import draw
+from ellzero.dictionary.regression.bootstraps import drawn_sizes
+from ellzero.dictionary.regression.resamples import draw
 
 
 def data(num=120, columns=8, targets=2):
@@ -28,12 +29,69 @@ def test_every_resample_gives_what_its_rows_give(num, intercept):
         torch.testing.assert_close(constant, alone.intercept)
 
 
-def test_a_criterion_chooses_on_every_resample():
+def test_a_criterion_on_the_data_draws_the_number_of_terms_of_every_resample():
     x, y = data()
-    found = bootstrap(x, y, "bic", num=4, max_terms=5)
-    for counts, support in zip(draw(120, 4).long(), found.support, strict=True):
-        path = subset_path(x.repeat_interleave(counts, 0), y.repeat_interleave(counts, 0), max_terms=5)
-        assert support.equal(path.subset(path.num_terms("bic")).support)
+    path = subset_path(x, y, max_terms=5)
+    found = bootstrap(x, y, "bic", num=2000, max_terms=5)
+    chances = torch.softmax(-path.criterion("bic") / 2, -1)
+    for target in range(2):
+        counts = found.support[:, target].sum(-1).bincount(minlength=6) / 2000
+        torch.testing.assert_close(counts.double(), chances[target], atol=0.05, rtol=0)  # over four sigma
+    sizes = drawn_sizes(path, "bic", 6)
+    some = bootstrap(x, y, "bic", num=6, max_terms=5, depth=1)
+    for counts, size, support in zip(draw(120, 6).long(), sizes, some.support, strict=True):
+        alone = subset_path(x.repeat_interleave(counts, 0), y.repeat_interleave(counts, 0), max_terms=5)
+        assert support.equal(alone.subset(size).support)
+
+
+def test_the_knee_of_the_data_holds_for_all_resamples_and_a_total_is_shared_out():
+    x, y = data()
+    knee = bootstrap(x, y, "knee", num=3)
+    assert (knee.support.sum(-1) == subset_path(x, y).knee()).all()
+    for by in ("knee", "ebic", "aicc"):
+        together = bootstrap(x, y, by, num=5, outputs="total")
+        assert together.support[:, 0, 1].all()
+        assert together.support[:, 1, 5].all()
+    shared = bootstrap(x, y, "bic", num=5, outputs="shared")
+    assert shared.support[:, 0].equal(shared.support[:, 1])
+
+
+@pytest.mark.parametrize("num", [120, 15])
+def test_weights_that_count_samples_are_drawn_as_these(num):
+    x, y = data(num)
+    counts = torch.arange(num) % 3
+    found = bootstrap(x, y, 2, num=4, weights=counts, intercept=True)
+    repeated = bootstrap(x.repeat_interleave(counts, 0), y.repeat_interleave(counts, 0), 2, num=4, intercept=True)
+    torch.testing.assert_close(found.coefficients, repeated.coefficients)
+
+
+def test_other_weights_are_brought_along():
+    x, y = data()
+    weights = torch.linspace(0, 2, 120).double()
+    found = bootstrap(x, y, 2, num=3, weights=weights)
+    drawn = draw(120, 3, weights=(weights > 0).double())
+    assert draw(120, 3, weights=weights).equal(drawn * weights)
+    for some, coefficients in zip(drawn, found.coefficients, strict=True):
+        torch.testing.assert_close(best_subset(x, y, 2, weights=some * weights).coefficients, coefficients)
+    with pytest.raises(ValueError, match="too many to draw"):
+        draw(120, 10, weights=[1e9] * 120)
+
+
+def test_costs_and_groups_are_kept_to_on_every_resample():
+    x, y = data(targets=1)
+    costs = torch.tensor([1.0, 2.0, 3.0, 1.0, 2.5, 1.0, 4.0, 2.0]).double()
+    assert (bootstrap(x, y, 5, num=5, costs=costs).support.double() @ costs <= 5).all()
+    support = bootstrap(x, y, 4, num=5, groups=[[1, 2], [5, 6, 7]]).support
+    assert support[..., 1].equal(support[..., 2])
+    with pytest.raises(ValueError, match="a criterion chooses numbers of terms only"):
+        bootstrap(x, y, "bic", costs=costs)
+
+
+def test_a_resample_of_few_different_samples_uses_less_of_the_budget():
+    x, y = data(9)
+    found = bootstrap(x, y, 8, num=50, intercept=True)
+    assert found.coefficients.isfinite().all()
+    assert (found.support.sum(-1) <= 8).all()
 
 
 def test_counts_draw_every_sample_equally_often_and_blocks_together():
@@ -73,8 +131,8 @@ def test_columns_that_hardly_differ_keep_their_digits():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"num": 0}, "at least one resample"),
-        ({"block": 121}, "blocks of 1 to 120"),
+        ({"num": 0}, "num must be 1 or more, got 0"),
+        ({"block": 121}, "block must be 1 to 120, got 121"),
         ({"terms": "bicc"}, "did you mean"),
         ({"terms": 20}, "larger than the dictionary"),
     ],

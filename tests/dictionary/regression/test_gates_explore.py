@@ -125,6 +125,19 @@ def test_empty_bins_count_for_nothing():
     assert "nan" not in str(found)
 
 
+@pytest.mark.parametrize("terms", [4, "ebic"])
+def test_bootstrap_probabilities_are_calibrated_on_few_samples(terms):
+    from ellzero.dictionary import bootstrap
+
+    def few(seed):
+        return simulate_regression(seed, num_samples=60, num_columns=15, noise=0.4)
+
+    found = calibration(
+        lambda x, y: bootstrap(x, y, terms, num=40, intercept=True).inclusion_probability, few, num=40, bins=4
+    )
+    assert found.error < 0.06  # 0.1 where criteria take the repeated rows of a resample for independent ones
+
+
 def test_bootstrap_probabilities_are_calibrated_where_the_number_of_terms_is_known():
     from ellzero.dictionary import bootstrap
 

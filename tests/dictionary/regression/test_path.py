@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from ellzero.dictionary import best_subset, subset_path
+from ellzero.dictionary.regression.allocation import allocate
 from ellzero.dictionary.regression.criteria import criterion, knee
-from ellzero.dictionary.regression.path import allocate
 
 
 def data(seed, num=60, columns=8, targets=1):

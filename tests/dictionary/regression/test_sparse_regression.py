@@ -25,11 +25,69 @@ def data(num=80, columns=10, targets=None):
     return x, clean + 0.1 * generator.normal(size=clean.shape)
 
 
-@pytest.mark.parametrize("model", [SparseRegression(), SparseRegression(terms=1, seconds=1.0)])
-def test_scikit_learns_own_checks_pass(model):
-    results = check_estimator(model, on_skip=None, on_fail=None)
+@pytest.mark.filterwarnings("ignore:a budget of .* is larger than the dictionary")  # the checks have few columns
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"terms": 1, "seconds": 1.0}, {"terms": 7}, {"num_bootstraps": 5}, {"outputs": "total"}, {"always": [0]}],
+)
+def test_scikit_learns_own_checks_pass(options):
+    results = check_estimator(SparseRegression(**options), on_skip=None, on_fail=None)
     assert not [(one["check_name"], one["exception"]) for one in results if one["status"] == "failed"]
     assert sum(one["status"] == "passed" for one in results) >= 50
+
+
+def test_the_one_check_that_fails_is_that_of_a_model_which_may_not_choose():
+    reason = {"check_regressors_train": "the only term is given, and it explains less than half of the targets"}
+    model = SparseRegression(terms=1, always=[0])
+    results = check_estimator(model, on_skip=None, on_fail=None, expected_failed_checks=reason)
+    assert not [one["check_name"] for one in results if one["status"] == "failed"]
+
+
+def test_a_budget_beyond_the_columns_lets_all_of_them_stay_and_says_so():
+    x, y = data()
+    with pytest.warns(UserWarning, match="a budget of 11 is larger than the dictionary, which has 10 columns"):
+        model = SparseRegression(terms=11).fit(x, y)
+    np.testing.assert_allclose(model.coef_, SparseRegression(terms=10).fit(x, y).coef_)
+    with pytest.warns(UserWarning, match="at a total cost of 20: all of them may stay"):
+        assert SparseRegression(terms=30, costs=[2.0] * 10, num_bootstraps=3).fit(x, y).support_.all()
+    with pytest.warns(UserWarning, match="which has 30 columns"):
+        assert SparseRegression(terms=31, outputs="total").fit(*data(targets=3)).support_.all()
+
+
+@pytest.mark.parametrize("terms", [np.int64(3), np.array([3]), 3.0])
+def test_numbers_of_other_libraries_are_taken(terms):
+    x, y = data()
+    model = SparseRegression(terms=terms, always=np.array([1]), starts=np.int32(2), depth=np.int64(2)).fit(x, y)
+    assert np.flatnonzero(model.support_).tolist() == [1, 4, 7]
+    total = SparseRegression(terms=np.int64(5), outputs="total").fit(*data(targets=3))
+    assert total.num_terms_.tolist() == [3, 1, 1]
+
+
+def test_a_criterion_chooses_in_total_too():
+    x, y = data(targets=3)
+    for criterion in ("bic", "ebic"):
+        model = SparseRegression(criterion=criterion, outputs="total", num_bootstraps=5).fit(x, y)
+        assert np.flatnonzero(model.support_[0]).tolist() == [1, 4, 7]
+        assert model.support_[1, 2]
+        assert model.support_[2, 3]
+        assert model.inclusion_probability_[0, [1, 4, 7]].min() == 1
+
+
+def test_bootstraps_go_with_weights_groups_and_costs():
+    x, y = data()
+    model = SparseRegression(terms=4, groups=[[1, 4, 7]], costs=[1.0] * 9 + [2.0], num_bootstraps=5)
+    model.fit(x, y, np.arange(80) % 3)
+    assert (model.inclusion_probability_[[1, 4, 7]] == 1).all()
+    assert model.inclusion_probability_.shape == (10,)
+
+
+def test_a_constant_target_needs_no_terms():
+    x, _ = data()
+    for criterion in ("aic", "aicc", "bic", "ebic", "knee"):
+        model = SparseRegression(criterion=criterion).fit(x, np.full(80, 1e6 / 3), np.linspace(1, 2, 80))
+        assert model.num_terms_ == 0
+        assert not model.coef_.any()
+        assert model.intercept_ == pytest.approx(1e6 / 3)
 
 
 def test_one_target_has_plain_attributes():
@@ -91,13 +149,14 @@ def test_constant_columns_get_nothing_and_twins_are_named():
 @pytest.mark.parametrize(
     ("change", "options", "message"),
     [
-        (lambda x, y: (x, y), {"terms": 11}, "larger than the dictionary"),
         (lambda x, y: (x[:3], y[:3]), {"terms": 3}, "cannot be determined from 3 samples"),
         (lambda x, y: (np.where(x == x[0, 0], np.nan, x), y), {"terms": 2}, "NaN"),
         (lambda x, y: (x, np.where(y == y[0], np.inf, y)), {"terms": 2}, "infinity"),
         (lambda x, y: (x, y), {"costs": [1.0] * 10}, "give terms="),
-        (lambda x, y: (x, y), {"terms": 3, "groups": [[0, 1]], "num_bootstraps": 5}, "set num_bootstraps=0"),
         (lambda x, y: (x, y), {"criterion": "bicc"}, "did you mean 'bic'"),
+        (lambda x, y: (x, y), {"criterion": "bicc", "terms": 2}, "did you mean 'bic'"),
+        (lambda x, y: (x, y), {"num_bootstraps": -1}, "num_bootstraps must be 0 or more, got -1"),
+        (lambda x, y: (x, y), {"max_terms": 0}, "max_terms must be 1 or more"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(change, options, message):

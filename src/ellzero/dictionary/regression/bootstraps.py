@@ -1,23 +1,25 @@
 """Bootstraps of a sparse regression, all in one tensor program, and the chance of each term that they give."""
 
-__all__ = ["Bootstrap", "bootstrap", "resampled"]
+__all__ = ["Bootstrap", "bootstrap"]
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, final
 
 import torch
 from torch import Tensor
 
+from ellzero.dictionary.regression.allocation import shares_of
+from ellzero.dictionary.regression.criteria import check_criterion
 from ellzero.dictionary.regression.gram import Gram, as_float64
-from ellzero.dictionary.regression.layout import Outputs
-from ellzero.dictionary.regression.path import subset_path
+from ellzero.dictionary.regression.layout import Outputs, refitted, search_of
+from ellzero.dictionary.regression.options import whole
+from ellzero.dictionary.regression.path import SubsetPath, subset_path
+from ellzero.dictionary.regression.resamples import draw, resampled
+from ellzero.dictionary.regression.starts import choose
 from ellzero.dictionary.regression.subset import Subset
 from ellzero.dictionary.regression.subsets import best_subset
 from ellzero.noise import counters, uniform
-
-_ELEMENTS = 2**22  # products, or weighted rows, that are formed in one piece
-_JITTER = 1e-13  # of the identity: a sample that was not drawn may leave a direction without energy
 
 
 @final
@@ -51,7 +53,8 @@ class Bootstrap:
 
 def bootstrap(
     features: Any, targets: Any, terms: Any, *, num: int = 100, block: int = 1, seed: int = 0,
-    always: Sequence[int] = (), outputs: Outputs = "separate", intercept: bool = False, ridge: float = 0.0,
+    always: Sequence[int] = (), groups: Sequence[Sequence[int]] | None = None, costs: Any = None,
+    outputs: Outputs = "separate", weights: Any = None, intercept: bool = False, ridge: float = 0.0,
     max_terms: int | None = None, depth: int | None = None,
 ) -> Bootstrap:  # fmt: skip
     r"""Choose subsets on resampled data, all resamples at once.
@@ -61,30 +64,39 @@ def bootstrap(
     Samples are not copied: with counts W of the resamples, and an orthonormal basis of the columns, the triangular
     factors of all resamples come from one matrix product, without squaring the condition of the columns.
 
+    A criterion is evaluated on the data themselves, never on a resample, whose repeated rows it would take for
+    independent samples: each resample gets a number of terms, drawn with probability proportional to
+    :math:`\exp(-c_k / 2)`, for BIC and EBIC the posterior of k that the criterion approximates.
+
     Args:
         features: columns to choose from, shape `(samples, columns)`.
         targets: shape `(samples, targets)` or `(samples,)`.
         terms: the budget as for `best_subset`, or the name of a criterion, "aic", "aicc", "bic", "ebic" or "knee",
-            which then chooses the number of terms on every resample.
+            which then says how many terms each resample has; "knee" says the same for all.
         num: how many resamples.
         block: number of consecutive samples that are drawn together; more than one for time series.
         seed: the same seed gives the same resamples.
         always: indices of columns that are in every support.
+        groups: as for `best_subset`; one resample after the other, and not with a criterion.
+        costs: as for `best_subset`; not with a criterion.
         outputs: as for `best_subset`.
+        weights: weight of each sample, shape `(samples,)`. Where all are whole numbers they count samples, which are
+            drawn one by one; otherwise samples are drawn with equal chances and bring their weights along.
         intercept: whether a constant is fitted beside the columns.
         ridge: as for `best_subset`.
         max_terms: largest size when a criterion chooses.
-        depth: how many terms are exchanged at once, 1 or 2; 2 if None, or 1 when a criterion chooses.
+        depth: how many terms are exchanged at once, 1 or 2; if None, 2, and 1 on the path that a criterion judges.
 
     Returns:
         The subsets.
 
     Raises:
         ValueError: if the number of resamples or the block length is out of range, and as `best_subset`.
-        TypeError: if the values are not real numbers.
+        TypeError: if the values are not real numbers, or counts not whole ones.
 
     Source:
-        Efron & Tibshirani (1993), "An Introduction to the Bootstrap", chapters 6 and 8.
+        Efron & Tibshirani (1993), "An Introduction to the Bootstrap", chapters 6 and 8; Raftery (1995), "Bayesian model
+        selection in social research", section 4, for the weights of criteria.
 
     Example:
         >>> x = torch.randn(60, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
@@ -100,96 +112,60 @@ def bootstrap(
             f"features {tuple(x.shape)} and targets {tuple(y.shape)} do not fit; expected (samples, columns) and"
             " (samples, targets)"
         )
-    gram = resampled(x, y, draw(len(x), num, block=block, seed=seed).to(x.device), intercept=intercept)
-    found = _choose(gram, terms, max_terms, always=always, outputs=outputs, ridge=ridge, depth=depth)
+    num = whole(num, "num", least=1)
+    data = Gram.of(x, y, weights=weights, intercept=intercept)
+    counts = draw(len(x), num, block=block, seed=seed, weights=weights).to(x.device)
+    gram = replace(resampled(x, y, counts, intercept=intercept), num_rows=data.num_rows)
+    if not isinstance(terms, str):
+        found = best_subset(
+            gram, terms=terms, always=always, groups=groups, costs=costs, outputs=outputs, ridge=ridge, depth=depth or 2
+        )
+    else:
+        if groups is not None or costs is not None:
+            raise ValueError("a criterion chooses numbers of terms only; give a number of terms with groups or costs")
+        check_criterion(terms)
+        path = subset_path(
+            data, max_terms=max_terms, always=always, outputs=_apart(outputs), ridge=ridge, depth=depth or 1
+        )
+        sizes = drawn_sizes(path, terms, num, seed=seed, in_total=outputs == "total")
+        found = _of_sizes(gram, sizes, always=always, outputs=_apart(outputs), ridge=ridge, depth=depth or 2)
     found = found.without_targets() if is_single else found
     return Bootstrap(found.support, found.coefficients, found.intercept)
 
 
-def draw(num_samples: int, num: int, *, block: int = 1, seed: int = 0) -> Tensor:
-    """Count how often each sample is drawn.
+def drawn_sizes(path: SubsetPath, by: str, num: int, *, seed: int = 0, in_total: bool = False) -> Tensor:
+    """Numbers of terms, drawn by what a criterion on the data says of them.
 
     Args:
-        num_samples: how many there are.
-        num: how many resamples.
-        block: consecutive samples that are drawn together, around the end where necessary.
-        seed: the same seed gives the same counts.
+        path: best subsets of the data.
+        by: name of the criterion, or "knee".
+        num: how many to draw.
+        seed: the same seed gives the same numbers.
+        in_total: whether the targets share one number.
 
     Returns:
-        Counts, float64, shape `(num, num_samples)`.
-
-    Raises:
-        ValueError: if `num` or `block` is out of range.
-
-    Source:
-        Politis & Romano (1992), "A circular block-resampling procedure for stationary data".
+        Shape `(num, targets)`, or `(num, 1)` if the targets share their support.
     """
-    if num < 1 or not 1 <= block <= num_samples:
-        raise ValueError(
-            f"expected at least one resample and blocks of 1 to {num_samples} samples, got num={num}, block={block}"
-        )
-    num_blocks = -(-num_samples // block)
-    starts = (uniform(counters(seed), num * num_blocks).double() * num_samples).long().view(num, num_blocks, 1)
-    rows = (starts + torch.arange(block)).flatten(1)[:, :num_samples] % num_samples
-    return torch.zeros(num, num_samples, dtype=torch.float64).scatter_add_(1, rows, torch.ones_like(rows).double())
+    if by == "knee":
+        return (path.total_terms(by) if in_total else path.num_terms(by)).expand(num, -1)
+    criterion, takes = path.total_criterion(by) if in_total else (path.criterion(by), None)
+    chances = torch.softmax(-0.5 * (criterion - criterion.amin(-1, keepdim=True)), -1).cumsum(-1)
+    drawn = uniform(counters(seed, step=1, device=chances.device), num * chances[..., 0].numel()).to(chances.dtype)
+    drawn = drawn.view(num, *chances.shape[:-1], 1) * chances[..., -1:]
+    index = (drawn > chances).sum(-1)
+    return path.sizes[0] + (index if takes is None else shares_of(takes, index))
 
 
-def resampled(x: Tensor, y: Tensor, counts: Tensor, *, intercept: bool = False) -> Gram:
-    """Statistics of resampled data.
-
-    Args:
-        x: features, shape `(samples, columns)`.
-        y: targets, shape `(samples, targets)`.
-        counts: weights of the samples, shape `(resamples, samples)`.
-        intercept: whether a constant is fitted beside the columns.
-
-    Returns:
-        A batch of statistics, one per resample.
-
-    Raises:
-        ValueError: as `Gram.of`.
-    """
-    whole = Gram.of(x, y, intercept=intercept)  # checks the data
-    if len(x) < 2 * (x.shape[1] + y.shape[1] + 1):
-        shape = (len(counts), -1, -1)
-        return Gram.of(x.expand(shape), y.expand(shape), weights=counts, intercept=intercept)
-    units = torch.cat([whole.scale, whole.energy.sqrt().clamp_min(1e-300)])
-    columns = torch.cat([x, y], 1) / units
-    columns = torch.cat([torch.ones_like(columns[:, :1]), columns], 1) if intercept else columns
-    basis, triangle = torch.linalg.qr(columns)
-    products = _weighted_products(basis, counts)
-    identity = torch.eye(len(triangle), dtype=x.dtype, device=x.device)
-    factor = torch.linalg.cholesky(products + _JITTER * identity).mT @ triangle
-    found = Gram.from_factor(factor, x.shape[1], num_samples=len(x), intercept=intercept)
-    return found.in_units(units)
+def _of_sizes(
+    gram: Gram, sizes: Tensor, *, always: Sequence[int], outputs: Outputs, ridge: float, depth: int
+) -> Subset:  # fmt: skip
+    """Best subsets of resamples that have a number of terms each."""
+    most = max(1, int(sizes.max()))
+    search, num_slots = search_of(gram, most, always=always, outputs=outputs, ridge=ridge)
+    search = replace(search, budget=sizes.to(search.budget.dtype))
+    return refitted(gram, choose(search, num_slots, depth=depth)[0], ())
 
 
-def _weighted_products(basis: Tensor, counts: Tensor) -> Tensor:
-    """Q' W Q for all weights: the products of pairs of columns, weighted by one matrix product."""
-    num = basis.shape[1]
-    first, second = torch.triu_indices(num, num, device=basis.device)
-    total = basis.new_zeros(len(counts), len(first))
-    step = max(1, _ELEMENTS // len(first))
-    for start in range(0, len(basis), step):
-        rows = basis[start : start + step]
-        total += counts[:, start : start + step] @ (rows[:, first] * rows[:, second])
-    products = basis.new_empty(len(counts), num, num)
-    products[:, first, second] = total
-    products[:, second, first] = total
-    return products
-
-
-def _choose(
-    gram: Gram,
-    terms: Any,
-    max_terms: int | None,
-    *,
-    always: Sequence[int],
-    outputs: Outputs,
-    ridge: float,
-    depth: int | None,
-) -> Subset:
-    if not isinstance(terms, str):
-        return best_subset(gram, terms=terms, always=always, outputs=outputs, ridge=ridge, depth=depth or 2)
-    path = subset_path(gram, max_terms=max_terms, always=always, outputs=outputs, ridge=ridge, depth=depth or 1)
-    return path.subset(path.num_terms(terms))
+def _apart(outputs: Outputs) -> Outputs:
+    """Targets that share a total have supports of their own once the total is shared out."""
+    return "separate" if outputs == "total" else outputs

@@ -9,6 +9,8 @@ from typing import final
 import torch
 from torch import Tensor
 
+from ellzero.dictionary.regression.options import whole
+
 
 @final
 @dataclass(frozen=True)
@@ -58,6 +60,7 @@ def calibration(
 
     Raises:
         ValueError: if probabilities do not lie between 0 and 1, or have another shape than the truth.
+        TypeError: if a count is not a whole number.
 
     Source:
         DeGroot & Fienberg (1983), "The comparison and evaluation of forecasters".
@@ -67,11 +70,14 @@ def calibration(
         >>> round(found.error, 6), round(found.brier, 6)
         (0.0, 0.16)
     """
+    num, bins = whole(num, "num", least=1), whole(bins, "bins", least=1)
     stated, truths = [], []
     for seed in range(num):
         features, targets, truth = simulate(seed)
-        found = torch.as_tensor(probabilities(features, targets), dtype=torch.float64).flatten()
-        truth = torch.as_tensor(truth).flatten().to(torch.float64)
+        found, truth = (
+            torch.as_tensor(part).detach().flatten().to("cpu", torch.float64)
+            for part in (probabilities(features, targets), truth)
+        )
         if found.shape != truth.shape or not bool(((found >= 0) & (found <= 1)).all()):
             raise ValueError(
                 f"expected {len(truth)} probabilities between 0 and 1, got shape {tuple(found.shape)}"

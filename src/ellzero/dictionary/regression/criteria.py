@@ -1,6 +1,6 @@
 """Information criteria of least squares, and the knee of a path."""
 
-__all__ = ["CRITERIA", "criterion", "knee"]
+__all__ = ["CRITERIA", "check_criterion", "criterion", "joint_choices", "knee"]
 
 import math
 from collections.abc import Callable
@@ -23,7 +23,7 @@ CRITERIA: dict[str, Callable[[Tensor, Tensor, int, int], Tensor]] = {
     "aic": lambda df, k, n, p: 2 * df,
     "aicc": lambda df, k, n, p: torch.where(n - df > 1, 2 * df * n / (n - df - 1).clamp_min(1e-9), math.inf),
     "bic": lambda df, k, n, p: df * math.log(n),
-    "ebic": lambda df, k, n, p: df * math.log(n) + 2 * _log_choices(p, k),
+    "ebic": lambda df, k, n, p: df * math.log(n) + joint_choices(p, k),
 }
 """What is added to `n log(residual / n)`, by parameters fitted, terms, samples and columns."""
 
@@ -71,6 +71,21 @@ def criterion(
     floor = (energy * _EXACT).clamp_min(1e-300)
     fit = num_samples * (torch.maximum(residual, floor.expand_as(residual)) / num_samples).log()
     return fit + CRITERIA[name](k + 1 + has_intercept, k, num_samples, num_columns)
+
+
+def joint_choices(num_columns: int, num_terms: Tensor) -> Tensor:
+    """What EBIC adds to BIC: twice the logarithm of the number of supports, shape of `num_terms`."""
+    return 2 * _log_choices(num_columns, num_terms.to(torch.float64))
+
+
+def check_criterion(name: str) -> None:
+    """Refuse names that are neither a criterion nor "knee".
+
+    Raises:
+        ValueError: if the name is unknown.
+    """
+    if name not in (*CRITERIA, "knee"):
+        raise ValueError(f"there is no criterion {name!r}{nearest(str(name), (*CRITERIA, 'knee'))}")
 
 
 def knee(residual: Tensor, energy: Tensor) -> Tensor:

@@ -12,8 +12,10 @@ import numpy.typing as npt
 import torch
 
 from ellzero.dictionary.regression.bootstraps import bootstrap
+from ellzero.dictionary.regression.criteria import check_criterion
 from ellzero.dictionary.regression.gram import Gram
 from ellzero.dictionary.regression.layout import Outputs
+from ellzero.dictionary.regression.options import check_effort, whole
 from ellzero.dictionary.regression.path import SubsetPath, subset_path
 from ellzero.dictionary.regression.subset import Subset
 from ellzero.dictionary.regression.subsets import best_subset
@@ -37,12 +39,13 @@ class SparseRegression(_base.MultiOutputMixin, _base.RegressorMixin, _base.BaseE
     .. math:: \min_{w, b} \sum_i v_i (y_i - x_i^\top w - b)^2 \quad \text{subject to} \quad \|w\|_0 \le k
 
     A constant column gets the coefficient zero, because the intercept explains it. Of equal columns at most one is
-    chosen, with a warning that another would do as well. Values that are not finite, budgets that are larger than the
-    number of columns, and fewer samples than terms are refused.
+    chosen, with a warning that another would do as well. Values that are not finite, and fewer samples than terms, are
+    refused.
 
     Args:
         terms: k, the budget: a whole number, one per target, or costs where `costs` are given; None lets `criterion`
-            choose.
+            choose. A budget that is larger than the number of columns lets all of them stay, with a warning:
+            estimators are also fitted on data with fewer columns, in searches and behind selectors.
         criterion: "aic", "aicc", "bic", "ebic" or "knee"; chooses the number of terms when `terms` is None.
         max_terms: largest number of terms that is considered then, and on the path; if None, all, at most 32 and half
             as many as there are samples.
@@ -99,7 +102,7 @@ class SparseRegression(_base.MultiOutputMixin, _base.RegressorMixin, _base.BaseE
         Args:
             X: shape `(samples, columns)`.
             y: shape `(samples,)` or `(samples, targets)`.
-            sample_weight: shape `(samples,)`; whole numbers count samples.
+            sample_weight: shape `(samples,)`; whole numbers count samples. Bootstraps draw them like samples.
 
         Returns:
             The estimator, with `coef_`, `intercept_`, `support_` (bool), `num_terms_`, `certificate_`, and, with
@@ -107,7 +110,9 @@ class SparseRegression(_base.MultiOutputMixin, _base.RegressorMixin, _base.BaseE
 
         Raises:
             ValueError: if a shape, a value or the budget cannot be meant.
+            TypeError: if a count is not a whole number.
         """
+        self._check_options()
         X, y = _validation.validate_data(
             self, X, y, dtype=np.float64, y_numeric=True, multi_output=True, ensure_min_samples=2
         )
@@ -118,7 +123,8 @@ class SparseRegression(_base.MultiOutputMixin, _base.RegressorMixin, _base.BaseE
             )
         wide = y[:, None] if y.ndim == 1 else y
         self.gram_ = Gram.of(X, wide, weights=sample_weight, intercept=self.fit_intercept)
-        found = self._choose()
+        budget = self._budget()
+        found = self._choose(budget)
         self._warn_about_twins(found)
         found = found.without_targets() if y.ndim == 1 else found
         self.coef_: _Array = found.coefficients.numpy()
@@ -127,7 +133,7 @@ class SparseRegression(_base.MultiOutputMixin, _base.RegressorMixin, _base.BaseE
         self.num_terms_: Any = int(found.num_terms) if y.ndim == 1 else found.num_terms.numpy()
         self.certificate_ = found.certificate[0] if len(found.certificate) == 1 else found.certificate
         if self.num_bootstraps > 0:
-            self.inclusion_probability_: _Array = self._bootstrap(X, y, sample_weight)
+            self.inclusion_probability_: _Array = self._bootstrap(X, y, sample_weight, budget)
         return self
 
     def predict(self, X: Any) -> _Array:
@@ -148,25 +154,42 @@ class SparseRegression(_base.MultiOutputMixin, _base.RegressorMixin, _base.BaseE
             outputs="shared" if self.outputs == "shared" else "separate",
         )  # fmt: skip
 
-    def _choose(self) -> Subset:
-        if self.terms is None:
-            if self.groups is not None or self.costs is not None or self.outputs == "total":
-                raise ValueError("a criterion chooses numbers of terms only; give terms= with groups, costs or 'total'")
-            path = subset_path(
-                self.gram_, max_terms=self.max_terms, always=self.always, outputs=self.outputs, ridge=self.ridge,
-                depth=self.depth,
-            )  # fmt: skip
-            return path.subset(path.num_terms(self.criterion))
+    def _choose(self, budget: Any) -> Subset:
+        if budget is None:
+            path = self.path()
+            is_total = self.outputs == "total"
+            return path.subset(path.total_terms(self.criterion) if is_total else path.num_terms(self.criterion))
         return best_subset(
-            self.gram_, terms=self.terms, always=self.always, groups=self.groups, costs=self.costs,
+            self.gram_, terms=budget, always=self.always, groups=self.groups, costs=self.costs,
             outputs=self.outputs, ridge=self.ridge, starts=self.starts, depth=self.depth, gates=self.gates,
             seconds=self.seconds,
         )  # fmt: skip
 
+    def _check_options(self) -> None:
+        check_criterion(self.criterion)
+        check_effort(depth=self.depth, starts=self.starts, gates=self.gates, seconds=self.seconds)
+        whole(self.num_bootstraps, "num_bootstraps", least=0)
+        if self.terms is None and (self.groups is not None or self.costs is not None):
+            raise ValueError("a criterion chooses numbers of terms only; give terms= with groups or costs")
+
+    def _budget(self) -> Any:
+        """The budget, or what all columns cost where it is larger than that; None where a criterion chooses."""
+        num = self.gram_.num_columns * (self.gram_.num_targets if self.outputs == "total" else 1)
+        total = num if self.costs is None else float(np.sum(self.costs)) * num / self.gram_.num_columns
+        if np.asarray(self.terms).dtype.kind not in "iuf" or not np.any(np.asarray(self.terms) > total):
+            return self.terms
+        warnings.warn(
+            f"a budget of {self.terms} is larger than the dictionary, which has {num} columns at a total cost of"
+            f" {total:g}: all of them may stay; ask for fewer terms to choose among them",
+            UserWarning,
+            stacklevel=3,
+        )
+        return np.minimum(self.terms, total)
+
     def _warn_about_twins(self, found: Subset) -> None:
         chosen = found.support.any(0).nonzero().flatten()
         alike = (self.gram_.root[:, chosen].mT @ self.gram_.root).abs() > 1 - 1e-12
-        alike[torch.arange(len(chosen)), chosen] = False
+        alike[torch.arange(len(chosen), device=chosen.device), chosen] = False
         if bool(alike.any()):
             row, twin = alike.nonzero()[0].tolist()
             warnings.warn(
@@ -176,12 +199,10 @@ class SparseRegression(_base.MultiOutputMixin, _base.RegressorMixin, _base.BaseE
                 stacklevel=3,
             )
 
-    def _bootstrap(self, X: _Array, y: _Array, sample_weight: _Array | None) -> _Array:
-        if sample_weight is not None or self.groups is not None or self.costs is not None:
-            raise ValueError("bootstraps go with neither sample weights, nor groups, nor costs; set num_bootstraps=0")
+    def _bootstrap(self, X: _Array, y: _Array, sample_weight: _Array | None, budget: Any) -> _Array:
         found = bootstrap(
-            X, y, self.criterion if self.terms is None else self.terms, num=self.num_bootstraps, seed=self.seed,
-            always=self.always, outputs=self.outputs, intercept=self.fit_intercept, ridge=self.ridge,
-            max_terms=self.max_terms,
+            X, y, self.criterion if budget is None else budget, num=self.num_bootstraps, seed=self.seed,
+            always=self.always, groups=self.groups, costs=self.costs, outputs=self.outputs, weights=sample_weight,
+            intercept=self.fit_intercept, ridge=self.ridge, max_terms=self.max_terms,
         )  # fmt: skip
         return found.inclusion_probability.numpy()

@@ -23,7 +23,9 @@ class Fits:
     """
 
     supports: Tensor
-    """Sorted indices, int64, shape `(roots, systems, slots)`."""
+    """Indices, int64, shape `(roots, systems, slots)`: sorted, then those of idle slots, then empty slots."""
+    is_idle: Tensor
+    """Slots whose column is zero or lies in the span of the others: they count for nothing here; bool, same shape."""
     weights: Tensor
     """Coefficients of the scaled columns, shape `(roots, systems, slots, targets)`."""
     inverse: Tensor
@@ -33,7 +35,8 @@ class Fits:
     correlation: Tensor
     """Products of the columns and the residuals, shape `(roots, systems, targets, columns)`."""
     variance: Tensor
-    """Squared length of each column outside the support's span, infinite within, `(roots, systems, columns)`."""
+    """Squared length of each column outside the support's span, shape `(roots, systems, columns)`; minus infinity for
+    columns that cannot enter, because they are in the support already."""
     loss: Tensor
     """Sum of squares within the root, and the ridge, over the targets, shape `(roots, systems)`."""
     basis: Tensor
@@ -76,12 +79,11 @@ def evaluate(root: Tensor, target: Tensor, supports: Tensor, *, ridge: float = 0
     Args:
         root: scaled columns, shape `(roots, rows, columns)`.
         target: shape `(roots, systems, rows, targets)`.
-        supports: indices, the number of columns where a slot is empty, shape `(roots, systems, slots)`. The columns of
-            a support must be independent.
+        supports: indices, the number of columns where a slot is empty, shape `(roots, systems, slots)`.
         ridge: multiple of the squared coefficients of the scaled columns that is added to the loss.
 
     Returns:
-        The fits; supports come back sorted, empty slots last.
+        The fits, as if slots without a direction of their own were empty.
 
     Source:
         Golub & Van Loan (2013), "Matrix Computations", section 5.3.
@@ -94,8 +96,7 @@ def evaluate(root: Tensor, target: Tensor, supports: Tensor, *, ridge: float = 0
     supports = supports.sort(-1).values
     num_roots, num_systems, num_slots = supports.shape
     num_rows, num_columns = root.shape[1:]
-    is_empty = supports == num_columns
-    basis, triangle = _orthonormal(columns_of(root, supports), is_empty, ridge)
+    supports, is_void, basis, triangle = _orthonormal(root, supports, ridge)
     low, basis = basis[..., num_rows:, :], basis[..., :num_rows, :]
     fitted = basis.mT @ target
     residual = target - basis @ fitted
@@ -104,9 +105,12 @@ def evaluate(root: Tensor, target: Tensor, supports: Tensor, *, ridge: float = 0
     both = torch.cat([basis, residual], -1).mT.reshape(num_roots, -1, num_rows)
     products = (both @ root).view(num_roots, num_systems, -1, num_columns)
     inside, correlation = products[..., :num_slots, :], products[..., num_slots:, :]
-    variance = _outside(root, basis, inside, supports, ridge)
+    own = torch.zeros(num_roots, num_systems, num_columns + 1, dtype=torch.bool, device=root.device)
+    own = own.scatter_(-1, supports, True)[..., :num_columns]
+    variance = _outside(root, basis, low, inside, own=own, ridge=ridge).masked_fill(own, -torch.inf)
     loss = residual.square().sum((-1, -2)) + (low @ fitted).square().sum((-1, -2))
-    return Fits(supports, inverse @ fitted, inverse, inverse @ inside, correlation, variance, loss, basis)
+    is_idle = is_void & (supports < num_columns)
+    return Fits(supports, is_idle, inverse @ fitted, inverse, inverse @ inside, correlation, variance, loss, basis)
 
 
 def swap_gains(fits: Fits) -> Tensor:
@@ -119,7 +123,8 @@ def swap_gains(fits: Fits) -> Tensor:
         fits: from `evaluate`.
 
     Returns:
-        Gains, negative where the swap makes it worse, shape `(roots, systems, slots, columns)`.
+        Gains, negative where the swap makes it worse, minus infinity for columns that are in the support already or
+        depend on what would be left of it, shape `(roots, systems, slots, columns)`.
 
     Source:
         Miller (2002), "Subset Selection in Regression", chapter 3; the block inverse of the normal equations.
@@ -127,7 +132,7 @@ def swap_gains(fits: Fits) -> Tensor:
     Example:
         >>> fits = evaluate(torch.eye(2)[None], torch.tensor([3.0, 4.0]).view(1, 1, 2, 1), torch.tensor([[[0]]]))
         >>> swap_gains(fits)[0, 0]
-        tensor([[-9.,  7.]])
+        tensor([[-inf, 7.]])
     """
     lengths = fits.inverse.square().sum(-1)  # (roots, systems, slots)
     share = (fits.weights / lengths.unsqueeze(-1)).unsqueeze(-1)  # (roots, systems, slots, targets, 1)
@@ -136,12 +141,32 @@ def swap_gains(fits: Fits) -> Tensor:
     else:
         energy = (fits.correlation.unsqueeze(-3) + fits.cross.unsqueeze(-2) * share).square_().sum(-2)
     variance = (fits.cross.square() / lengths.unsqueeze(-1)).add_(fits.variance.unsqueeze(-2))
-    gains = (energy / variance).masked_fill_(variance <= DEPENDENT, 0.0)
-    return gains.sub_(fits.drops.unsqueeze(-1))
+    return (energy / variance).sub_(fits.drops.unsqueeze(-1)).masked_fill_(variance <= DEPENDENT, -torch.inf)
 
 
-def _orthonormal(chosen: Tensor, is_empty: Tensor, ridge: float) -> tuple[Tensor, Tensor]:
-    """Basis and triangle of columns, on which the ridge stands as further rows; empty slots get zero and one."""
+def _orthonormal(root: Tensor, supports: Tensor, ridge: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Supports with void slots last, which slots are void, basis and triangle: zero and one for void slots.
+
+    A reflection leaves a column without a direction of its own in place, and all later ones then lose their part along
+    an arbitrary direction. Invariant: the first column that is found to be dependent follows independent ones only, so
+    that the finding can be trusted; it is put last, and the rest is factorised again.
+    """
+    chosen = columns_of(root, supports)
+    is_void = ~chosen.any(-2)
+    while True:
+        if bool((is_void[..., :-1] & ~is_void[..., 1:]).any()):
+            order = is_void.to(torch.int8).argsort(dim=-1, stable=True)
+            supports, is_void = supports.gather(-1, order), is_void.gather(-1, order)
+            chosen = chosen.gather(-1, order.unsqueeze(-2).expand(chosen.shape))
+        basis, triangle = _factor(chosen, is_void, ridge)
+        is_dependent = (triangle.diagonal(dim1=-2, dim2=-1).abs() <= DEPENDENT**0.5) & ~is_void
+        if not bool(is_dependent.any()):
+            return supports, is_void, basis, triangle
+        is_void = is_void | (is_dependent & (is_dependent.cumsum(-1) == 1))
+
+
+def _factor(chosen: Tensor, is_void: Tensor, ridge: float) -> tuple[Tensor, Tensor]:
+    """Basis and triangle of columns, on which the ridge stands as further rows; void slots get zero and one."""
     num_slots = chosen.shape[-1]
     unit = torch.eye(num_slots, dtype=chosen.dtype, device=chosen.device)
     if ridge > 0:
@@ -149,26 +174,23 @@ def _orthonormal(chosen: Tensor, is_empty: Tensor, ridge: float) -> tuple[Tensor
     if chosen.shape[-2] < num_slots:  # more slots than rows: the slots without a column need one all the same
         chosen = torch.cat([chosen, chosen.new_zeros(*chosen.shape[:-2], num_slots - chosen.shape[-2], num_slots)], -2)
     basis, triangle = torch.linalg.qr(chosen)
-    if bool(is_empty.any()):
-        basis = basis.masked_fill(is_empty.unsqueeze(-2), 0.0)
-        either = is_empty.unsqueeze(-1) | is_empty.unsqueeze(-2)
+    if bool(is_void.any()):
+        basis = basis.masked_fill(is_void.unsqueeze(-2), 0.0)
+        either = is_void.unsqueeze(-1) | is_void.unsqueeze(-2)
         triangle = torch.where(either, unit, triangle)
     return basis, triangle
 
 
-def _outside(root: Tensor, basis: Tensor, inside: Tensor, supports: Tensor, ridge: float) -> Tensor:
-    """Squared length of every column outside the span of each basis."""
-    variance = 1 + ridge - inside.square().sum(-2)  # an absent column gains nothing, whatever stands here
-    is_doubtful = variance < _DOUBTFUL
-    num_columns = root.shape[-1]
-    own = torch.zeros(*supports.shape[:2], num_columns + 1, dtype=torch.bool, device=root.device)
-    own = own.scatter_(-1, supports, True)[..., :num_columns]
-    is_doubtful &= ~own
-    if ridge == 0 and bool(is_doubtful.any()):
-        owners, systems = is_doubtful.any(-1).nonzero().unbind(-1)
+def _outside(root: Tensor, basis: Tensor, low: Tensor, inside: Tensor, *, own: Tensor, ridge: float) -> Tensor:
+    """Squared length of other columns, with their rows of the ridge, outside the span of each basis and of `low`."""
+    variance = 1 + ridge - inside.square().sum(-2)
+    is_doubtful = ((variance < _DOUBTFUL) & ~own).any(-1)
+    if bool(is_doubtful.any()):
+        owners, systems = is_doubtful.nonzero().unbind(-1)
         outside = root[owners] - basis[owners, systems] @ inside[owners, systems]
-        variance[owners, systems] = outside.square().sum(-2)
-    return variance.masked_fill(own, torch.inf)
+        below = low[owners, systems] @ inside[owners, systems]
+        variance[owners, systems] = outside.square().sum(-2) + below.square().sum(-2) + ridge
+    return variance
 
 
 def losses_of(root: Tensor, target: Tensor, supports: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 _CHUNK = 2**16  # rows that are factorised at once: memory follows the columns, not the samples
 _CONSTANT = 1e-12  # a centred column that is shorter than this part of the plain one is a constant
+_LEAST_ENERGY = 1e-290  # below, squares of residuals are no longer normal numbers
 
 
 def as_float64(values: Any, name: str) -> Tensor:
@@ -115,7 +116,10 @@ class Gram:
             found = cls.from_factor(factor, num_columns, num_samples=num_samples, intercept=intercept)
         else:
             found = cls._of_rows(x, y, root_weights, intercept)
-        return replace(found, num_samples=num_samples, num_rows=num_rows).in_units(units)
+        found = replace(found, num_samples=num_samples, num_rows=num_rows).in_units(units)
+        if units is not None:
+            _check_energies(found)
+        return found
 
     @classmethod
     def from_factor(cls, factor: Tensor, num_columns: int, *, num_samples: int, intercept: bool) -> Self:
@@ -143,6 +147,8 @@ class Gram:
         root, target = factor[..., :num_columns, :num_columns], factor[..., :num_columns, num_columns:]
         rest = factor[..., num_columns:, num_columns:].square().sum(-2)
         root, scale = _unit_columns(root, shift[..., :num_columns])
+        if intercept:
+            target, rest = _varying(target, rest, shift[..., num_columns:])
         return cls(root, target, rest, scale, means, num_samples, num_samples, intercept)
 
     @classmethod
@@ -189,7 +195,7 @@ class Gram:
     @classmethod
     def _of_rows(cls, x: Tensor, y: Tensor, root_weights: Tensor | None, intercept: bool) -> Self:
         """Keep the weighted and centred rows themselves."""
-        means = x.new_zeros(*x.shape[:-2], x.shape[-1] + y.shape[-1])
+        means, rest = x.new_zeros(*x.shape[:-2], x.shape[-1] + y.shape[-1]), torch.zeros_like(y[..., 0, :])
         shift, is_own = torch.zeros_like(x[..., 0, :]), intercept or root_weights is not None
         if intercept:
             weights = torch.ones_like(y[..., :1]) if root_weights is None else root_weights.square()
@@ -200,8 +206,10 @@ class Gram:
             x, y = x - x_mean, y - y_mean
         if root_weights is not None:
             x, y = x * root_weights, y * root_weights
+        if intercept:
+            y, rest = _varying(y, rest, (y_mean * total.sqrt()).squeeze(-2))
         root, scale = _unit_columns(x, shift, in_place=is_own)
-        return cls(root, y, torch.zeros_like(y[..., 0, :]), scale, means, x.shape[-2], x.shape[-2], intercept)
+        return cls(root, y, rest, scale, means, x.shape[-2], x.shape[-2], intercept)
 
     def in_units(self, units: Tensor | None) -> Self:
         """Statistics of the data that, divided by `units`, gave these; None changes nothing.
@@ -248,7 +256,7 @@ class Gram:
     @property
     def is_present(self) -> Tensor:
         """Which columns are neither zero nor, beside an intercept, constant; bool, shape `(*batch, columns)`."""
-        return (self.root != 0).any(-2)
+        return _lengths(self.root) > 0.5  # they are one or zero
 
 
 def _root_weights(weights: Any, x: Tensor) -> Tensor | None:
@@ -293,6 +301,20 @@ def _check_finite(values: Tensor, name: str) -> None:
         )
 
 
+def _check_energies(gram: Gram) -> None:
+    """Refuse targets whose squares leave the range of float64: residuals could not be told apart."""
+    energy, largest = gram.energy, gram.target.abs().amax(-2)
+    is_beyond = ~torch.isfinite(energy) | ((largest > 0) & (energy < _LEAST_ENERGY))
+    if bool(is_beyond.any()):
+        column = (
+            int(is_beyond.flatten(0, -2).any(0).nonzero()[0]) if is_beyond.dim() > 1 else int(is_beyond.nonzero()[0])
+        )
+        raise ValueError(
+            f"squares of the targets in column {column} are beyond the range of float64; give the targets in units in"
+            " which they are closer to 1"
+        )
+
+
 def _within_range(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
     """Scale columns whose squares would overflow or vanish; sums of squares of usual data pass untouched."""
     squares = torch.cat(
@@ -328,6 +350,13 @@ def _unit_columns(root: Tensor, shift: Tensor, *, in_place: bool = False) -> tup
     scale = torch.where(is_present, length, torch.ones_like(length))
     factor = (is_present / scale).unsqueeze(-2)
     return root.mul_(factor) if in_place else root * factor, scale
+
+
+def _varying(target: Tensor, rest: Tensor, shift: Tensor) -> tuple[Tensor, Tensor]:
+    """Targets and what no column explains; what centring, by the `shift`, leaves of a constant becomes zero."""
+    length = (target.square().sum(-2) + rest).sqrt()
+    is_constant = length <= _CONSTANT * torch.hypot(length, shift)
+    return target.masked_fill(is_constant.unsqueeze(-2), 0.0), rest.masked_fill(is_constant, 0.0)
 
 
 def _lengths(columns: Tensor) -> Tensor:

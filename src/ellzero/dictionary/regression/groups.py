@@ -9,13 +9,14 @@ from torch import Tensor
 
 from ellzero.dictionary.regression.bounds import Proof
 from ellzero.dictionary.regression.fits import losses_of
+from ellzero.dictionary.regression.options import column_number
 
 _CHUNK = 512  # supports that are fitted together
 _RELATIVE = 1e-9
 
 
 def members_of(groups: Sequence[Sequence[int]] | None, num_columns: int) -> Tensor:
-    """Columns of each group; columns that no group names are groups of their own, after the others.
+    """Columns of each group; columns that stand alone are groups of their own, in order, after the others.
 
     Args:
         groups: indices of the columns of each group.
@@ -26,19 +27,22 @@ def members_of(groups: Sequence[Sequence[int]] | None, num_columns: int) -> Tens
 
     Raises:
         ValueError: if a column is named twice or does not exist, or a group is empty.
+        TypeError: if a column is not named by a whole number.
 
     Example:
         >>> members_of([[0, 2]], 3)
         tensor([[0, 2],
                 [1, 3]])
     """
-    named = [[int(index) for index in group] for group in groups or ()]
+    named = [[column_number(index, "groups") for index in group] for group in groups or ()]
     flat = [index for group in named for index in group]
     if any(not 0 <= index < num_columns for index in flat) or len(set(flat)) < len(flat) or not all(named):
         raise ValueError(
             f"groups must name columns 0 to {num_columns - 1}, none twice, and none may be empty; got {named}"
         )
-    named += [[index] for index in range(num_columns) if index not in set(flat)]
+    named = [group for group in named if len(group) > 1]  # where all stand alone, group and column are one number
+    together = {index for group in named for index in group}
+    named += [[index] for index in range(num_columns) if index not in together]
     width = max(map(len, named))
     return torch.tensor([group + [num_columns] * (width - len(group)) for group in named])
 

@@ -5,10 +5,12 @@ __all__ = ["Outputs", "gram_of", "put_together", "refitted", "search_of", "taken
 from collections.abc import Sequence
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ellzero.dictionary.regression.gram import Gram, as_float64
+from ellzero.dictionary.regression.options import columns_named
 from ellzero.dictionary.regression.search import Search
 from ellzero.dictionary.regression.subset import Optimality, Subset, as_subset
 
@@ -61,11 +63,14 @@ def search_of(
     if outputs == "total":
         root, target = _side_by_side(root, target, gram.energy.reshape(len(root), -1))
     price = _costs(costs, num).to(device).repeat(copies)
-    is_fixed = _fixed(always, num).to(device).repeat(copies)
-    budget = _budget(terms, target.shape[1]).to(device)
+    is_fixed = torch.zeros(num, dtype=torch.bool)
+    is_fixed[columns_named(always, num, "always")] = True
+    is_fixed = is_fixed.to(device).repeat(copies)
+    budget = _budget(terms, target.shape[1], counts_terms=costs is None).to(device)
     most = int((price.sort().values.cumsum(0) <= float(budget.max()) * (1 + 1e-12)).sum())
     _check_budget(budget, price, is_fixed, gram, copies)
-    search = Search(root, target.contiguous(), budget.expand(len(root), -1), price, is_fixed, ridge)
+    is_present = gram.is_present.reshape(len(root), num).repeat(1, copies)
+    search = Search(root, target.contiguous(), budget.expand(len(root), -1), price, is_fixed, is_present, ridge)
     return search, max(most, int(is_fixed.sum()))
 
 
@@ -116,21 +121,16 @@ def _costs(costs: Any, num: int) -> Tensor:
     return price
 
 
-def _fixed(always: Sequence[int], num: int) -> Tensor:
-    is_fixed = torch.zeros(num, dtype=torch.bool)
-    for index in always:
-        if not -num <= int(index) < num:
-            raise ValueError(f"always names column {index}, but there are {num} columns, 0 to {num - 1}")
-        is_fixed[int(index)] = True
-    return is_fixed
-
-
-def _budget(terms: Any, num_systems: int) -> Tensor:
+def _budget(terms: Any, num_systems: int, *, counts_terms: bool) -> Tensor:
     if terms is None:
         raise ValueError("the budget is missing; give terms=7, say, or look at subset_path for all budgets at once")
+    if (terms.dtype if isinstance(terms, Tensor) else np.asarray(terms).dtype) in (torch.bool, np.bool_):
+        raise TypeError(f"terms must be a number, got {terms!r}; give terms=7, say")
     budget = as_float64(terms, "terms").reshape(-1)
     if len(budget) not in (1, num_systems) or not bool((torch.isfinite(budget) & (budget > 0)).all()):
         raise ValueError(f"terms must be one positive number or one for each of {num_systems} supports, got {terms!r}")
+    if counts_terms and not bool((budget == budget.round()).all()):
+        raise ValueError(f"terms counts terms and must be whole, got {terms!r}; give costs=... for a budget of costs")
     return budget.expand(num_systems)
 
 

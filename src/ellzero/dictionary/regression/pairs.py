@@ -5,13 +5,14 @@ __all__ = ["best_pairs"]
 import torch
 from torch import Tensor
 
-from ellzero.dictionary.regression.fits import Fits, columns_of, swap_gains
+from ellzero.dictionary.regression.fits import DEPENDENT, Fits, columns_of, swap_gains
 from ellzero.dictionary.regression.search import Search
 
 _COLUMNS = 24  # that may enter, those with the best exchanges of one term
 _SLOTS = 16  # that may be emptied, those that are missed least
 _ELEMENTS = 4_000_000  # exchanges that are scored in one piece
 _PARALLEL = 1e-13  # squared sine below which the two that enter count as one
+_NO_ENERGY = 1e-300  # keeps masked entries finite
 
 
 def best_pairs(search: Search, fits: Fits) -> tuple[Tensor, Tensor]:
@@ -27,7 +28,8 @@ def best_pairs(search: Search, fits: Fits) -> tuple[Tensor, Tensor]:
         fits: of the supports.
 
     Returns:
-        Supports after the exchange, shape `(roots, systems, slots)`, and where there was one that helps.
+        Supports after the exchange, shape `(roots, systems, slots)`, and where it promises to help: gains are formed
+        with cancellation, so that only a fit of what comes back can tell.
 
     Source:
         Miller (2002), "Subset Selection in Regression", section 3.4, replacing two variables at a time.
@@ -35,13 +37,12 @@ def best_pairs(search: Search, fits: Fits) -> tuple[Tensor, Tensor]:
     num_slots, num_columns = fits.supports.shape[-1], search.num_columns
     if num_slots < 2 or num_columns < 2:
         return fits.supports, torch.zeros_like(fits.loss, dtype=torch.bool)
-    entering, gains = _entering(search, fits), []
+    entering, can_enter = _entering(fits)
     slots = _leaving(search, fits)  # (roots, systems, chosen slots)
     first, second = torch.triu_indices(slots.shape[-1], slots.shape[-1], 1, device=slots.device)
     leaving = torch.stack([slots[..., first], slots[..., second]], -1)  # (roots, systems, pairs, 2)
-    chosen = columns_of(search.root, entering)
-    parts = _flat(search, fits, entering, leaving, chosen)
-    step = max(1, _ELEMENTS // max(1, leaving.shape[-2] * (entering.shape[-1] + 1) ** 2))
+    parts = _flat(search, fits, entering, can_enter, leaving)
+    gains, step = [], max(1, _ELEMENTS // max(1, leaving.shape[-2] * (entering.shape[-1] + 1) ** 2))
     for start in range(0, parts[0].shape[0], step):
         gains.append(_best(*(part[start : start + step] for part in parts)))
     gain, pair, x, z = (torch.cat(part).view(fits.loss.shape) for part in zip(*gains, strict=True))
@@ -49,44 +50,45 @@ def best_pairs(search: Search, fits: Fits) -> tuple[Tensor, Tensor]:
     padded = torch.cat([entering, torch.full_like(entering[..., :1], num_columns)], -1)
     what = padded.gather(-1, torch.stack([x, z], -1))
     helps = gain > search.margin(fits.loss)  # where no exchange is allowed the gain is minus infinity
-    moved = torch.where(helps.unsqueeze(-1), fits.supports.scatter(-1, where, what), fits.supports)
-    after = search.fit(moved).loss  # the gains above are formed with cancellation, this loss is not
-    helps &= fits.loss - after > search.margin(fits.loss)
-    return torch.where(helps.unsqueeze(-1), moved, fits.supports), helps
+    return torch.where(helps.unsqueeze(-1), fits.supports.scatter(-1, where, what), fits.supports), helps
 
 
-def _entering(search: Search, fits: Fits) -> Tensor:
-    """Columns whose exchange with some single term gains most, shape `(roots, systems, columns)`."""
-    scores = swap_gains(fits).amax(-2).masked_fill(fits.variance == torch.inf, -torch.inf)
-    num_free = int((scores > -torch.inf).sum(-1).min())
-    return scores.topk(min(_COLUMNS, max(1, num_free)), -1).indices
+def _entering(fits: Fits) -> tuple[Tensor, Tensor]:
+    """Columns whose exchange with some single term gains most, shape `(roots, systems, columns)`; which ones can be."""
+    best = swap_gains(fits).amax(-2).topk(min(_COLUMNS, fits.variance.shape[-1]), -1)
+    return best.indices, best.values > -torch.inf
 
 
 def _leaving(search: Search, fits: Fits) -> Tensor:
     """Slots that may be emptied, those that are missed least."""
-    kept = torch.cat([search.is_fixed, search.is_fixed.new_zeros(1)])[fits.supports]
-    drops = fits.drops.masked_fill(kept, torch.inf)
+    drops = fits.drops.masked_fill(search.is_kept(fits.supports), torch.inf)
     return drops.topk(min(_SLOTS, drops.shape[-1]), -1, largest=False).indices
 
 
-def _flat(search: Search, fits: Fits, entering: Tensor, leaving: Tensor, chosen: Tensor) -> list[Tensor]:
-    """What scoring needs, one row per system."""
-    inside = fits.basis.mT @ chosen
-    block = chosen.mT @ chosen - inside.mT @ inside  # (roots, systems, columns, columns)
-    block.diagonal(dim1=-2, dim2=-1).add_(search.ridge)
+def _flat(search: Search, fits: Fits, entering: Tensor, can_enter: Tensor, leaving: Tensor) -> list[Tensor]:
+    """What scoring needs, one row per system; columns that cannot enter are beyond every budget."""
     wide = entering.unsqueeze(-2)
     cross = fits.cross.gather(-1, wide.expand(*fits.cross.shape[:-1], -1))
     correlation = fits.correlation.gather(-1, wide.expand(*fits.correlation.shape[:-1], -1))
-    costs = search.padded_costs()
-    budget = search.room(fits.supports).unsqueeze(-1) + costs[fits.supports].gather(-1, leaving.flatten(-2)).view(
-        leaving.shape
-    ).sum(-1)
-    kept = torch.cat([search.is_fixed, search.is_fixed.new_zeros(1)])[fits.supports]
-    is_kept = kept.gather(-1, leaving.flatten(-2)).view(leaving.shape).any(-1)
-    budget = budget.masked_fill(is_kept, -torch.inf)
-    inverse = fits.inverse @ fits.inverse.mT
-    parts = (inverse, fits.weights, cross, correlation, block, costs[entering], leaving, budget)
+    columns = fits.supports.gather(-1, leaving.flatten(-2)).view(leaving.shape)
+    budget = search.room(fits.supports).unsqueeze(-1) + search.padded_costs()[columns].sum(-1)
+    budget = budget.masked_fill(search.is_kept(columns).any(-1), -torch.inf)
+    costs = search.costs[entering].masked_fill(~can_enter, torch.inf)
+    inverse, block = fits.inverse @ fits.inverse.mT, _outside(search, fits, entering)
+    parts = (inverse, fits.weights, cross, correlation, block, costs, leaving, budget)
     return [part.flatten(0, 1) for part in parts]
+
+
+def _outside(search: Search, fits: Fits, entering: Tensor) -> Tensor:
+    """Products of columns outside the span of the support, shape `(roots, systems, columns, columns)`."""
+    chosen = columns_of(search.root, entering)
+    inside = fits.basis.mT @ chosen
+    if search.ridge > 0:  # the basis is orthonormal with its rows of the ridge only
+        block = chosen.mT @ chosen - inside.mT @ inside
+        block.diagonal(dim1=-2, dim2=-1).add_(search.ridge)
+        return block
+    outside = chosen - fits.basis @ inside
+    return outside.mT @ outside
 
 
 def _best(  # noqa: PLR0917  # chunks of the parts, in the order of _flat
@@ -105,14 +107,17 @@ def _best(  # noqa: PLR0917  # chunks of the parts, in the order of _flat
     block = torch.nn.functional.pad(block, (0, 1, 0, 1))
     block[:, -1, -1] = 1.0
     square = block.unsqueeze(1) + across.mT @ inner  # (systems, pairs, columns, columns)
-    own = square.diagonal(dim1=-2, dim2=-1).clamp_min(1e-300)
+    own = square.diagonal(dim1=-2, dim2=-1)
+    is_dependent = own <= DEPENDENT
+    own = own.clamp_min(_NO_ENERGY)
     # Of x and z scaled to unit length: (a^2 + b^2 - 2 a b c) / (1 - c^2), c their cosine.
     unit = left / own.sqrt().unsqueeze(-2)
     cosine = square / (own.unsqueeze(-1) * own.unsqueeze(-2)).sqrt()
     energy = unit.square().sum(-2)
     sine = 1 - cosine.square()
     gains = (energy.unsqueeze(-1) + energy.unsqueeze(-2) - 2 * cosine * (unit.mT @ unit)) / sine
-    gains = gains.masked_fill(sine < _PARALLEL, -torch.inf) - loss[..., None, None]
+    is_dependent = is_dependent.unsqueeze(-1) | is_dependent.unsqueeze(-2) | (sine < _PARALLEL)
+    gains = gains.masked_fill(is_dependent, -torch.inf) - loss[..., None, None]
     paid = _with_none(costs, 0.0)
     gains = gains.masked_fill(
         (paid.unsqueeze(-1) + paid.unsqueeze(-2)).unsqueeze(1) > budget[..., None, None], -torch.inf

@@ -9,10 +9,12 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
-from ellzero.dictionary.regression.criteria import criterion, knee
+from ellzero.dictionary.regression.allocation import allocate, best_sums, shares_of
+from ellzero.dictionary.regression.criteria import criterion, joint_choices, knee
 from ellzero.dictionary.regression.fits import Fits
 from ellzero.dictionary.regression.gram import Gram
 from ellzero.dictionary.regression.layout import Outputs, gram_of, refitted, search_of
+from ellzero.dictionary.regression.options import check_effort, columns_named, whole
 from ellzero.dictionary.regression.search import Search
 from ellzero.dictionary.regression.subset import Optimality, Subset
 from ellzero.dictionary.regression.swaps import empty_supports, grow, improve
@@ -68,6 +70,37 @@ class SubsetPath:
         """
         return self.knee() if by == "knee" else self.sizes[self.criterion(by).argmin(-1)]
 
+    def total_criterion(self, by: str) -> tuple[Tensor, list[Tensor]]:
+        """A criterion, or "knee" for the sum of residuals as parts of energies, by number of terms in total.
+
+        The criteria of the targets add up; EBIC counts the supports of all targets together.
+
+        Returns:
+            From the smallest total upwards, shape `(*batch, totals)`, and what each target takes: see `best_sums`.
+
+        Raises:
+            ValueError: if the targets share their support, or the name is unknown.
+        """
+        self._check_apart()
+        if by == "knee":
+            return best_sums(self._parts())
+        sums, takes = best_sums(self.criterion("bic" if by == "ebic" else by))
+        if by == "ebic":
+            num_targets = self.gram.num_targets
+            totals = torch.arange(sums.shape[-1], device=sums.device) + self.sizes[0] * num_targets
+            sums = sums + joint_choices(self.gram.num_columns * num_targets, totals)
+        return sums, takes
+
+    def total_terms(self, by: str = "ebic") -> Tensor:
+        """Numbers of terms of the targets that a criterion, or the "knee", chooses in total, `(*batch, targets)`.
+
+        Raises:
+            ValueError: as `total_criterion`.
+        """
+        sums, takes = self.total_criterion(by)
+        best = knee(sums, torch.full_like(sums[..., 0], self.gram.num_targets)) if by == "knee" else sums.argmin(-1)
+        return self.sizes[0] + shares_of(takes, best)
+
     def subset(self, terms: int | Tensor) -> Subset:
         """The best subset of at most so many terms.
 
@@ -97,8 +130,7 @@ class SubsetPath:
         Raises:
             ValueError: if the targets share their support, or the path is too short for this budget.
         """
-        if self.is_shared:
-            raise ValueError("targets that share one support have no budgets to share; use outputs='separate'")
+        self._check_apart()
         first, last = int(self.sizes[0]), int(self.sizes[-1])
         num = self.gram.num_targets
         reach = min(terms - first * (num - 1), self.gram.num_columns)
@@ -107,39 +139,15 @@ class SubsetPath:
                 f"{terms} terms for {num} targets cannot be shared on a path of {first} to {last} terms;"
                 f" pass max_terms={max(reach, 1)}"
             )
-        parts = self.residual / self.gram.energy.clamp_min(1e-300).unsqueeze(-1)
-        return self.subset(self.sizes[0] + allocate(parts, terms - first * num))
+        return self.subset(self.sizes[0] + allocate(self._parts(), terms - first * num))
 
+    def _parts(self) -> Tensor:
+        """Residuals as parts of the targets' energies."""
+        return self.residual / self.gram.energy.clamp_min(1e-300).unsqueeze(-1)
 
-def allocate(residual: Tensor, total: int) -> Tensor:
-    """Numbers of terms, one per target, that add up to at most `total` with the least sum of residuals.
-
-    Args:
-        residual: by number of terms from 0, shape `(*batch, targets, sizes)`.
-        total: budget of all targets together.
-
-    Returns:
-        Numbers of terms, shape `(*batch, targets)`.
-
-    Example:
-        >>> allocate(torch.tensor([[4.0, 1.0, 0.5], [9.0, 8.0, 0.0]]), 3)
-        tensor([1, 2])
-    """
-    *batch, num_targets, num_sizes = residual.shape
-    least = residual.new_zeros(*batch, total + 1)
-    takes = []
-    for target in range(num_targets):
-        options = residual.new_full((*batch, total + 1, num_sizes), torch.inf)
-        for size in range(min(num_sizes, total + 1)):
-            options[..., size:, size] = least[..., : total + 1 - size] + residual[..., target, size, None]
-        least, take = options.min(-1)
-        takes.append(take)
-    left = torch.full(batch, total, device=residual.device)
-    counts = []
-    for take in reversed(takes):
-        counts.append(take.gather(-1, left.unsqueeze(-1)).squeeze(-1))
-        left = left - counts[-1]
-    return torch.stack(counts[::-1], -1)
+    def _check_apart(self) -> None:
+        if self.is_shared:
+            raise ValueError("targets that share one support have no budgets to share; use outputs='separate'")
 
 
 def subset_path(
@@ -178,8 +186,11 @@ def subset_path(
         ([3], [False, True, False, False, True])
     """
     gram, is_single = gram_of(features, targets, weights=weights, intercept=intercept)
-    num_fixed = len({int(index) % gram.num_columns for index in always})
-    if max_terms is None:
+    check_effort(depth=depth)
+    num_fixed = len(columns_named(always, gram.num_columns, "always"))
+    if max_terms is not None:
+        max_terms = whole(max_terms, "max_terms", least=1)
+    else:
         max_terms = max(1, num_fixed, min(gram.num_columns, _MOST, _half_of_samples(gram)))
     search, num_slots = search_of(gram, max_terms, always=always, outputs=outputs, ridge=ridge)
     sizes = torch.arange(num_fixed, num_slots + 1, device=gram.root.device)
@@ -212,7 +223,7 @@ def _all_sizes(search: Search, sizes: Tensor, num_slots: int, depth: int) -> Ten
         supports, loss = fits.supports, fits.loss
         candidates = ((_fewer(wide, fits, num_systems), -num_systems), (_more(wide, fits, num_systems), num_systems))
         for neighbour, shift in candidates:
-            is_new = has_changed.roll(shift, 1) & (neighbour.sort(-1).values != supports).any(-1)
+            is_new = has_changed.roll(shift, 1) & (neighbour.sort(-1).values != supports.sort(-1).values).any(-1)
             if bool(is_new.any()):
                 part = wide.of_systems(is_new)
                 other = improve(part, neighbour[is_new].view(*part.budget.shape, -1), depth=depth)
@@ -230,8 +241,7 @@ def _all_sizes(search: Search, sizes: Tensor, num_slots: int, depth: int) -> Ten
 
 def _fewer(search: Search, fits: Fits, shift: int) -> Tensor:
     """For every size the support of the next larger one without the term that is missed least."""
-    is_free = ~torch.cat([search.is_fixed, search.is_fixed.new_ones(1)])[fits.supports]
-    drops = torch.where(is_free, fits.drops, torch.inf)
+    drops = torch.where(search.is_free(fits.supports), fits.drops, torch.inf)
     least = drops.argmin(-1, keepdim=True)
     smaller = fits.supports.scatter(-1, least, search.num_columns)
     smaller = torch.cat([smaller[:, shift:], fits.supports[:, -shift:]], 1)

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.distributions import kl_divergence
 
 from ellzero.dictionary.regression.layout import gram_of
+from ellzero.dictionary.regression.options import whole
 from ellzero.dictionary.regression.relaxed import Relaxed, expected_loss
 from ellzero.distributions import HardConcrete, thresholds
 from ellzero.noise import counters, uniform
@@ -54,6 +55,7 @@ def gate_probabilities(
         >>> gate_probabilities(x[:, :5], y, expected_terms=2) > 0.5
         tensor([False,  True, False, False,  True])
     """
+    starts = whole(starts, "starts", least=1)
     gram, is_single = gram_of(features, targets, weights=weights, intercept=intercept)
     num, num_targets = gram.num_columns, gram.num_targets
     if not 0 < expected_terms < num:

@@ -59,7 +59,8 @@ def prove_all(
         known.append(prove(proof, is_fixed, share) if seconds > 0 else Optimality("local"))
         seconds = max(0.0, seconds - known[-1].seconds)
         found.append(torch.cat([members[proof.chosen].flatten(), torch.tensor([num], device=members.device)]))
-    return _padded(found, num).view(*supports.shape[:2], -1), tuple(known)
+    proven = _padded(found, num).view(*supports.shape[:2], -1)
+    return proven if groups is not None else search.fit(proven).supports, tuple(known)  # columns that add nothing leave
 
 
 def _check_fixed(needed: float, budget: float) -> None:

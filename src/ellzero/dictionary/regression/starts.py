@@ -53,17 +53,17 @@ def kicked(search: Search, supports: Tensor, start: int) -> Tensor:
     """
     fits = search.fit(supports)
     supports, num_slots = fits.supports, supports.shape[-1]
-    kept = torch.cat([search.is_fixed, search.is_fixed.new_ones(1)])[supports]  # an empty slot cannot be emptied
+    kept = ~search.is_free(supports)
     noise = uniform(counters(0, step=start, device=supports.device), supports.numel() + fits.loss.numel())
     keys = noise[: supports.numel()].view(supports.shape).masked_fill(kept, 2.0)
     leaving = keys.topk(max(1, round(num_slots * _SHARES[start % len(_SHARES)])), -1, largest=False).indices
     leaves = torch.zeros_like(kept).scatter(-1, leaving, True) & ~kept
     emptied = supports.masked_fill(leaves, search.num_columns)
-    gains = swap_gains(fits).amax(-2).masked_fill(fits.variance == torch.inf, -torch.inf)
-    candidates = gains.topk(min(_CANDIDATES, search.num_columns), -1).indices
-    draw = (noise[supports.numel() :].view(fits.loss.shape) * candidates.shape[-1]).long()
-    column = candidates.gather(-1, draw.unsqueeze(-1))
+    gains = swap_gains(fits).amax(-2)
+    candidates = gains.topk(min(_CANDIDATES, search.num_columns), -1)
+    draw = (noise[supports.numel() :].view(fits.loss.shape) * candidates.indices.shape[-1]).long().unsqueeze(-1)
+    column = candidates.indices.gather(-1, draw)
     filled = emptied.scatter(-1, leaving[..., :1], column)
-    own = (supports == column).any(-1) | kept.gather(-1, leaving[..., :1]).squeeze(-1)
-    fits_in = (search.room(filled) >= 0) & ~own
+    can_enter = (candidates.values.gather(-1, draw) > -torch.inf) & ~kept.gather(-1, leaving[..., :1])
+    fits_in = (search.room(filled) >= 0) & can_enter.squeeze(-1)
     return torch.where(fits_in.unsqueeze(-1), filled, emptied)

@@ -87,6 +87,9 @@ def as_subset(gram: Gram, supports: Tensor, certificate: tuple[Optimality, ...] 
     Returns:
         The subset.
 
+    Raises:
+        ValueError: if a coefficient is beyond the range of float64.
+
     Example:
         >>> gram = Gram.of([[2.0, 0.0], [0.0, 4.0]], [[1.0], [3.0]])
         >>> as_subset(gram, torch.tensor([[1, 2]])).coefficients
@@ -101,10 +104,20 @@ def as_subset(gram: Gram, supports: Tensor, certificate: tuple[Optimality, ...] 
     coefficients = wide.scatter(-1, supports, weights)[..., :num].view(*gram.batch_shape, num_targets, num)
     support = wide.scatter(-1, supports, 1.0)[..., :num].view_as(coefficients) > 0
     coefficients = coefficients / gram.scale.unsqueeze(-2)
+    _check_range(coefficients)
     means = gram.means
     intercept = means[..., num:] - (coefficients @ means[..., :num].unsqueeze(-1)).squeeze(-1)
     residual = loss.view(*gram.batch_shape, num_targets) + gram.rest
     return Subset(support, coefficients, intercept, residual, certificate)
+
+
+def _check_range(coefficients: Tensor) -> None:
+    is_beyond = ~torch.isfinite(coefficients).flatten(0, -2).all(0)
+    if bool(is_beyond.any()):
+        raise ValueError(
+            f"the coefficient of column {int(is_beyond.nonzero()[0])} is beyond the range of float64: the column is too"
+            " small beside the targets; give it in larger units, or the targets in smaller ones"
+        )
 
 
 def _solve(root: Tensor, target: Tensor, supports: Tensor) -> tuple[Tensor, Tensor]:

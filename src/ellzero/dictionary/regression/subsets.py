@@ -12,6 +12,7 @@ from ellzero.dictionary.regression.explore import explore
 from ellzero.dictionary.regression.gram import Gram
 from ellzero.dictionary.regression.groups import members_of
 from ellzero.dictionary.regression.layout import Outputs, gram_of, put_together, refitted, search_of, taken_apart
+from ellzero.dictionary.regression.options import check_effort
 from ellzero.dictionary.regression.path import subset_path
 from ellzero.dictionary.regression.proofs import prove_all
 from ellzero.dictionary.regression.starts import choose
@@ -52,13 +53,15 @@ def best_subset(
             came of it. For dictionaries of up to 256 columns with clearly more samples than columns; 0 for none.
 
     Returns:
-        The subset. Of columns that are equal, one is chosen; a column of zeros, or a constant beside an intercept,
-        never is; where fewer columns help than the budget allows, fewer are chosen.
+        The subset. Of columns that are equal one is chosen, unless a ridge makes both worth having; a column of zeros,
+        or a constant beside an intercept, is chosen only if `always` or its group says so, with a coefficient of zero;
+        where fewer columns help than the budget allows, fewer are chosen.
 
     Raises:
         ValueError: if shapes do not fit, values are not finite, the budget is not positive, is larger than the number
-            of columns or of samples, or does not hold the columns of `always`.
-        TypeError: if the values are not real numbers.
+            of columns or of samples, or does not hold the columns of `always`; if a coefficient is beyond the range of
+            float64.
+        TypeError: if the values are not real numbers, or counts not whole ones.
 
     Source:
         Miller (2002), "Subset Selection in Regression", chapter 3.
@@ -69,6 +72,7 @@ def best_subset(
         >>> best_subset(x, x @ torch.tensor([3.0, 0.0, -2.0, 0.1]).double(), 2).coefficients
         tensor([ 3.,  0., -2.,  0.], dtype=torch.float64)
     """
+    check_effort(depth=depth, starts=starts, gates=gates, seconds=seconds)
     gram, is_single = gram_of(features, targets, weights=weights, intercept=intercept)
     search, num_slots = search_of(gram, terms, always=always, costs=costs, outputs=outputs, ridge=ridge)
     if groups is not None:

@@ -46,6 +46,7 @@ def grow(search: Search, supports: Tensor, *, per_cost: bool = True) -> Tensor:
     supports = supports.sort(-1).values
     num_slots, num_filled = supports.shape[-1], int((supports != search.num_columns).sum(-1).max())
     fits = search.fit(supports[..., :num_filled])  # the other slots are empty in all systems
+    supports[..., :num_filled] = fits.supports
     num_empty, room = int((supports == search.num_columns).sum(-1).max()), search.room(supports)
     basis = torch.nn.functional.pad(fits.basis, (0, num_slots - num_filled))
     variance, correlation = fits.variance, fits.correlation
@@ -94,17 +95,31 @@ def improve(search: Search, supports: Tensor, *, depth: int = 2, max_rounds: int
         moved, has_moved = exchanges[level](search, fits)
         num_moved = int(has_moved.sum())
         if num_moved > _FEW * has_moved.numel():
-            fits, level = search.fit(moved), 0
-            continue
-        if num_moved:  # the others stay aside until these have come to rest
-            part = search.of_systems(has_moved)
-            few = improve(part, moved[has_moved].view(*part.budget.shape, -1), depth=depth, max_rounds=max_rounds)
-            moved[has_moved] = few.supports.flatten(0, 1)
-            fits = search.fit(moved)
-        level += 1
+            fits, helped = _accepted(search, fits, search.fit(moved))
+            level = 0 if helped else level + 1
+        else:
+            if num_moved:  # the others stay aside until these have come to rest
+                part = search.of_systems(has_moved)
+                few = improve(part, moved[has_moved].view(*part.budget.shape, -1), depth=depth, max_rounds=max_rounds)
+                moved[has_moved] = few.supports.flatten(0, 1)
+                fits, _ = _accepted(search, fits, search.fit(moved))
+            level += 1
         if level == len(exchanges):
-            return fits
+            break
     return fits
+
+
+def _accepted(search: Search, before: Fits, after: Fits) -> tuple[Fits, bool]:
+    """Fits after an exchange where it lowered the loss, before it elsewhere; whether there was one that did.
+
+    What an exchange gains is formed with cancellation, a loss is not: where columns nearly depend on each other the
+    promise may be wrong.
+    """
+    has_moved = (after.supports != before.supports).any(-1)
+    helps = before.loss - after.loss > search.margin(before.loss)
+    if bool((has_moved & ~helps).any()):
+        after = search.fit(torch.where(helps.unsqueeze(-1), after.supports, before.supports))
+    return after, bool(helps.any())
 
 
 def _exchange_one(search: Search, fits: Fits) -> tuple[Tensor, Tensor]:
@@ -113,17 +128,12 @@ def _exchange_one(search: Search, fits: Fits) -> tuple[Tensor, Tensor]:
     costs = search.padded_costs()
     budget = search.room(fits.supports).unsqueeze(-1) + costs[fits.supports]  # what may stand in each slot
     gains = gains.masked_fill(costs[:-1] > budget.unsqueeze(-1), -torch.inf)
-    gains = gains.masked_fill(_is_kept(search, fits.supports).unsqueeze(-1), -torch.inf)
+    gains = gains.masked_fill(search.is_kept(fits.supports).unsqueeze(-1), -torch.inf)
     best = gains.flatten(-2).max(-1)
     slot, column = best.indices // search.num_columns, best.indices % search.num_columns
     helps = best.values > search.margin(fits.loss)
     moved = fits.supports.scatter(-1, slot.unsqueeze(-1), column.unsqueeze(-1))
     return torch.where(helps.unsqueeze(-1), moved, fits.supports), helps
-
-
-def _is_kept(search: Search, supports: Tensor) -> Tensor:
-    """Slots that hold a fixed column."""
-    return torch.cat([search.is_fixed, search.is_fixed.new_zeros(1)])[supports]
 
 
 def _next_direction(search: Search, basis: Tensor, best: Tensor, variance: Tensor) -> Tensor:
