@@ -115,6 +115,11 @@ def test_a_later_version_is_refused(path):
         (lambda e: e["inputs"].__setitem__(0, "__import__('os')"), "made of letters"),
         (lambda e: e["outputs"][0].update(low=3.0, high=1.0), "low < high"),
         (lambda e: e["terms"][1][0].update(power=0), "but zero"),
+        (lambda e: e["terms"][1][0].update(power=10**9), "the power of 'identity' is 1000000000, expected at most 100"),
+        (lambda e: e["terms"][-1][-1]["arguments"][0][0].update(powers={"x": 10**9}), "the degree of a monomial is"),
+        (lambda e: e["terms"].append([dict(e["terms"][1][0], power=99), dict(e["terms"][2][0], power=99)]), "degree"),
+        (lambda e: e.update(units=["__x", ""]), "cannot be read"),
+        (lambda e: e["targets"].__setitem__(0, "a*/"), "cannot be printed"),
         (lambda e: e["terms"][1][0].update(arguments=[]), "no argument"),
     ],
 )
@@ -127,4 +132,10 @@ def test_damage_is_named(path, change, message):
 def test_numbers_that_json_does_not_know_are_refused(path):
     path.write_text(path.read_text().replace(repr(1 / 3), "NaN"))
     with pytest.raises(ArtifactDamagedError, match="NaN is not a number"):
+        Equations.load(path)
+
+
+def test_a_number_that_no_float_can_hold_is_damage(path):
+    changed(path, lambda data: data["equations"]["coefficients"][0].__setitem__(0, 10**400))
+    with pytest.raises(ArtifactDamagedError):
         Equations.load(path)
