@@ -123,3 +123,11 @@ def test_products_of_functions_and_powers_are_read():
 def test_names_that_are_no_terms_are_refused(name, message):
     with pytest.raises(ValueError, match=message):
         from_pysindy([name], ["x0", "x1"])
+
+
+def test_equations_that_would_take_for_ever_are_given_up_early():
+    times = torch.linspace(0, 100, 11, dtype=torch.float64)
+    with pytest.raises(NonFiniteError, match="in 500 steps and would take more than 100000; the equations are stiff"):
+        integrate_many(lambda t, x: -1e9 * x, torch.ones(2, 1, dtype=torch.float64), times)
+    with pytest.raises(NonFiniteError, match="more than 1000"):
+        integrate_many(lambda t, x: (1e3 * x).cos(), torch.ones(2, 1, dtype=torch.float64), times, max_steps=1000)
