@@ -5,7 +5,9 @@ import json
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
+import ellzero as l0
 from ellzero.artifacts.errors import (
     ArtifactDamagedError,
     ArtifactExistsError,
@@ -14,8 +16,9 @@ from ellzero.artifacts.errors import (
     ArtifactUnsavedError,
     ArtifactVersionError,
 )
-from ellzero.dictionary import Equations, Output, custom, fourier, polynomial, rational
+from ellzero.dictionary import Equations, Output, SparseDictionary, custom, fourier, polynomial, rational
 from ellzero.dictionary.equations.stored import _digest
+from ellzero.errors import SurgeryError
 
 
 def some():
@@ -139,3 +142,17 @@ def test_a_number_that_no_float_can_hold_is_damage(path):
     changed(path, lambda data: data["equations"]["coefficients"][0].__setitem__(0, 10**400))
     with pytest.raises(ArtifactDamagedError):
         Equations.load(path)
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_a_model_that_was_not_pruned_is_saved_as_equations(own, tmp_path):
+    functions = {"bump": lambda a: torch.exp(-(a**2))} if own else {}
+    terms = polynomial("x", 2) + custom("x", functions) if own else polynomial("x", 2)
+    model = SparseDictionary(terms, 1)
+    nn.init.normal_(model.coefficients)
+    with pytest.raises(SurgeryError, match=r"not pruned.*model\.equations\(\)\.save"):
+        l0.save(model, tmp_path / "artifact")
+    model.equations().save(tmp_path / "law.json")
+    again = Equations.load(tmp_path / "law.json", functions=functions)
+    x = torch.linspace(-1, 1, 5)[:, None]
+    torch.testing.assert_close(again.torch(torch.float32)(x), model(x))
