@@ -202,3 +202,19 @@ def test_trajectories_that_run_away_are_shown_as_infinite():
     law = Equations(("x'",), Dictionary(("x",), [Term.of("identity", x, 2)]), [[0.99996]])  # infinite at t = 1
     certificate = verify(law, precision=1, simulate=follow, starts=[[1.0]], times=[0.0, 1.00001])
     assert math.isinf(next(check.value for check in certificate.checks if "trajectories" in check.name))
+
+
+def test_an_equation_that_is_zero_is_certified_and_a_module_that_is_not_fails():
+    law = one({})
+    assert verify(law, law.torch()).passed
+    assert not verify(law, sealed(one({"x": 1e-9}))).passed
+
+
+def test_many_points_are_looked_at_in_a_sample_where_every_term_is_probed():
+    law = one({"x": 1.0, "x y": -2.0})
+    many = np.random.default_rng(0).normal(size=(50_000, 2))
+    certificate = verify(law, sealed(law), points=many)
+    on = {check.name: check.detail for check in certificate.checks}
+    assert certificate.passed
+    assert on["each term, NumPy against PyTorch"] == "4167 points"
+    assert "50000 points of the data" in {check.detail for check in certificate.checks}

@@ -1,6 +1,6 @@
 """Equations as a function of NumPy arrays, computed from the terms themselves and not from printed text."""
 
-__all__ = ["contributions", "evaluate"]
+__all__ = ["added", "contributions", "evaluate"]
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -33,7 +33,7 @@ def evaluate(rows: Sequence[Row], inputs: Sequence[str], functions: Functions, x
         ValueError: if the last dimension does not hold the inputs.
     """
     found = contributions(rows, inputs, functions, x)
-    return np.stack([row.output.numpy(_total(parts)) for row, parts in zip(rows, found, strict=True)], -1)
+    return np.stack([row.output.numpy(added(parts)) for row, parts in zip(rows, found, strict=True)], -1)
 
 
 def contributions(rows: Sequence[Row], inputs: Sequence[str], functions: Functions, x: ArrayLike) -> list[Array]:
@@ -60,15 +60,16 @@ def contributions(rows: Sequence[Row], inputs: Sequence[str], functions: Functio
     found = []
     for row in rows:
         parts = [coefficient * _term(term, columns, functions) for coefficient, term in row.parts]
-        found.append(np.stack(parts, -1) if parts else np.zeros((*values.shape[:-1], 0)))
+        found.append(np.moveaxis(np.stack(parts), 0, -1) if parts else np.zeros((*values.shape[:-1], 0)))
     return found
 
 
-def _total(parts: Array) -> Array:
-    """Added one after the other, as the source texts do."""
+def added(parts: Array, *, without: int = -1) -> Array:
+    """Parts of shape `(..., num_terms)` added one after the other, as the source texts do; perhaps without one."""
     total = np.zeros(parts.shape[:-1])
-    for column in np.moveaxis(parts, -1, 0):
-        total = total + column
+    for number, column in enumerate(np.moveaxis(parts, -1, 0)):
+        if number != without:
+            total += column
     return total
 
 

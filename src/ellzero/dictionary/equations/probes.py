@@ -136,7 +136,7 @@ def of_inputs(equations: Equations, points: Array) -> Array:
     """
     x = torch.from_numpy(np.array(points, dtype=np.float64)).requires_grad_()
     columns = []
-    for column in equations.torch()(x).unbind(-1):
+    for column in equations.trimmed().torch()(x).unbind(-1):
         slope = None
         if column.requires_grad:  # a constant has no graph
             (slope,) = torch.autograd.grad(column.sum(), x, retain_graph=True, allow_unused=True)

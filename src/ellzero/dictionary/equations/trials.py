@@ -155,9 +155,8 @@ class Trial:
 
     def _scale(self, points: Array, reference: Array) -> Array:
         """What rounding is relative to: the terms, the output around them, the result, and how inputs stir it."""
-        rows = self.equations.rows()
-        parts = contributions(rows, self.equations.inputs, self.equations.dictionary.functions, points)
-        inner = np.stack([np.abs(one).sum(-1) for one in parts], -1)
+        rows, known = self.equations.rows(), (self.equations.inputs, self.equations.dictionary.functions)
+        inner = np.stack([np.abs(contributions([row], *known, points)[0]).sum(-1) for row in rows], -1)
         size = np.array([abs(row.output.scale) for row in rows]) * inner + np.abs(reference)
         size = size + of_inputs(self.equations, points) + np.array([abs(row.output.offset) for row in rows])
         return np.asarray(np.maximum(size, np.finfo(np.float64).tiny))
@@ -192,7 +191,8 @@ def in_double(module: nn.Module, width: int) -> Callable[[ArrayLike], Array]:
 
 def _largest(difference: Array, scale: Array) -> float:
     """NaN, which is within no limit, if nothing could be compared."""
-    return float(np.max(np.abs(difference) / scale)) if difference.size else float("nan")
+    with np.errstate(over="ignore"):  # beside a target that is zero, any difference is infinite
+        return float(np.max(np.abs(difference) / scale)) if difference.size else float("nan")
 
 
 def _evaluated(expression: Any, inputs: Sequence[str], point: Array) -> float:

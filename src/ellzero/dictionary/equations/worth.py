@@ -2,15 +2,12 @@
 
 __all__ = ["ablations", "fits", "rounding"]
 
-from dataclasses import replace
-
 import numpy as np
 from numpy.typing import NDArray
 
-from ellzero.dictionary.equations.arrays import evaluate
+from ellzero.dictionary.equations.arrays import added, contributions
 from ellzero.dictionary.equations.certificate import Ablation, Check
 from ellzero.dictionary.equations.equations import Equations
-from ellzero.dictionary.equations.rows import Row
 
 Array = NDArray[np.float64]
 
@@ -82,18 +79,16 @@ def ablations(equations: Equations, points: Array, measured: Array | None) -> tu
         points: shape `(num_points, num_inputs)`.
         measured: targets, shape `(num_points, num_targets)`, if there are.
     """
-
-    def values(row: Row) -> Array:
-        with np.errstate(all="ignore"):
-            return evaluate([row], equations.inputs, equations.dictionary.functions, points)[:, 0]
-
     found = []
     for column, row in enumerate(equations.rows()):
-        full = values(row)
+        with np.errstate(all="ignore"):
+            (parts,) = contributions([row], equations.inputs, equations.dictionary.functions, points)
+            full = row.output.numpy(added(parts))
         defined = np.isfinite(full)
         size = np.sqrt(np.mean(full[defined] ** 2)) or 1.0
         for number, (_, term) in enumerate(row.parts):
-            without = values(replace(row, parts=(*row.parts[:number], *row.parts[number + 1 :])))
+            with np.errstate(all="ignore"):
+                without = row.output.numpy(added(parts, without=number))
             change = float(np.sqrt(np.mean((without - full)[defined] ** 2)) / size)
             error = None if measured is None else _times(full, without, measured[:, column])
             found.append(Ablation(row.target, term.text(equations.inputs), change, error))
