@@ -88,10 +88,22 @@ def test_a_full_folder_is_kept_unless_it_may_be_replaced(fitted):
     ("words", "message"),
     [
         (["lorentz"], "unknown recipe 'lorentz'; did you mean 'lorenz'?"),
-        (["lorenz", "--steps", "3"], "unknown setting 'steps'; did you mean 'step'?"),
-        (["lorenz", "--data", "here"], "unknown setting 'data'"),
-        (["burgers", "--duration", "3"], "unknown setting 'duration'"),
+        (
+            ["lorenz", "--steps", "3"],
+            "lorenz has no option '--steps', which is one of pendulum-transition, pendulum-reward; did you mean",
+        ),
+        (
+            ["lorenz", "--data", "here"],
+            "lorenz has no option '--data', which is one of pendulum-transition, pendulum-reward",
+        ),
+        (
+            ["burgers", "--duration", "3"],
+            "burgers has no option '--duration', which is one of lorenz, rossler, van-der-pol, lotka-volterra",
+        ),
         (["lorenz", "--noise", "-1"], "noise must be a share"),
+        (["lorenz", "--noise", "1e9", "--draws", "2"], "noise must be a share of the signal from 0 to 10, got 1e+09"),
+        (["lorenz", "--draws", "1000000000"], "draws must be at most 10,000"),
+        (["burgers", "--points", "1000000000"], "points must be at most 4,096"),
         (["lorenz", "--terms", "many"], "invalid int value"),
         (["lorenz", "--term", "7"], "unknown option '--term'; did you mean '--terms'?"),
         (["lorenz", "--terms", "99"], "terms"),
@@ -124,3 +136,38 @@ def test_the_help_names_every_recipe(capsys):
     assert main(["fit", "--help"]) == Exit.DONE
     out = capsys.readouterr().out
     assert all(name in out for name in LAWS)
+
+
+def test_the_help_says_which_options_belong_to_which_recipes(capsys):
+    assert main(["fit", "--help"]) == Exit.DONE
+    out = capsys.readouterr().out
+    assert "  burgers, kuramoto-sivashinsky:\n      --noise --points --samples\n" in out
+    assert "--duration N" not in out
+
+
+@pytest.mark.parametrize("words", [["lorenz", "--help"], ["--help", "lorenz"], ["lorenz", "-h", "--noise", "1"]])
+def test_the_help_of_a_recipe_lists_its_own_options_with_their_defaults(words, capsys):
+    assert main(["fit", *words]) == Exit.DONE
+    out = capsys.readouterr().out
+    assert "lorenz: chaos in three equations" in out
+    assert "--duration X" in out
+    assert "(default: 10.0)" in out
+    assert "--terms N" in out
+    assert "--data FOLDER" not in out
+    assert "--points" not in out
+
+
+@pytest.mark.parametrize("words", [["fit", "--help"], ["fit", "burgers", "--help"], ["train", "--help"]])
+def test_the_help_explains_every_exit_code_that_can_occur(words, capsys):
+    assert main(words) == Exit.DONE
+    listed = {int(line.split()[0]) for line in capsys.readouterr().out.split("exit codes:\n")[1].splitlines()}
+    assert listed == set(Exit) - ({Exit.BUDGET} if words[0] == "fit" else set())
+
+
+def test_a_missing_data_folder_has_an_exit_code_of_its_own(tmp_path, capsys):
+    words = ["fit", "pendulum-reward", "--data", str(tmp_path / "none"), "--out", str(tmp_path / "out")]
+    assert main(words) == Exit.DATA
+    err = capsys.readouterr().err
+    assert "none does not exist; make it first, or leave it out" in err
+    assert err.count("\n") == 1
+    assert not (tmp_path / "out").exists()

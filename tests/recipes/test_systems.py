@@ -1,11 +1,13 @@
 """The classical systems: their laws are those of the textbooks, and short noise-free trajectories give them back."""
 
+import time
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from ellzero.dictionary import Equations, polynomial
+from ellzero.errors import NonFiniteError
 from ellzero.recipes import lorenz, lotka_volterra, rossler, system, van_der_pol
 from ellzero.recipes.law_table import LAWS
 
@@ -84,8 +86,24 @@ def test_a_motion_that_leaves_the_finite_numbers_ends_in_nan():
         ({"step": float("nan")}, "step must be positive"),
         ({"noise": -0.1}, "noise must be"),
         ({"duration": 0.1}, "too few samples"),
+        ({"duration": 1e9}, "more than 100,000 samples"),
+        ({"step": 1e-9}, "more than 100,000 samples"),
+        ({"noise": 1e9}, "noise must be a share of the signal from 0 to 10, got 1e.09"),
+        ({"noise": float("nan")}, "noise must be"),
+        ({"draws": 10**9}, "draws must be at most 10,000"),
+        ({"degree": 99}, "degree must be at most 10"),
     ],
 )
 def test_wrong_settings_are_refused(change, message):
     with pytest.raises(ValueError, match=message):
         replace(lorenz.LorenzSettings(), **change).check()
+
+
+def test_equations_that_are_stiff_are_given_up_early():
+    stiff = Equations(("x'",), polynomial("x", 1).select(["x"]), np.array([[-1e9]]))
+    start = time.perf_counter()
+    found = system._as_far_as_it_goes(stiff, np.array([1.0]), np.linspace(0, 10, 1000))
+    assert time.perf_counter() - start < 10
+    assert np.isnan(found[-1])
+    with pytest.raises(NonFiniteError, match=r"in 500 steps and would take more than 20000; the equations are stiff"):
+        system.follow(stiff.numpy(), np.array([1.0]), np.linspace(0, 10, 1000))

@@ -95,6 +95,21 @@ def test_the_names_of_many_coefficients_do_not_lie_over_each_other(tmp_path, ove
     assert not overlaps
 
 
+def test_grey_lines_are_listed_below_and_names_that_moved_are_led_to(tmp_path, texts_of, overlaps):
+    sizes = list(range(1, 31))
+    terms = {f"x^{k} y": [0.0 if size <= k else 0.01 + 1e-6 * k for size in sizes] for k in range(26)}
+    terms |= {f"z^{k}": [1.0 if size == k else 0.0 for size in sizes] for k in range(1, 16)}
+    coefficient_path(sizes, {"a": terms, "b": {"x": [1.0] * 30}}, tmp_path / "path.svg")
+    texts = texts_of(tmp_path / "path.svg")
+    assert "x^0 y" in texts
+    assert "x^19 y" in texts
+    assert any(text.startswith("grey: x^20 y, x^21 y") for text in texts)
+    assert any(text.endswith("and 9 more") for text in texts)
+    assert not overlaps
+    picture = (tmp_path / "path.svg").read_text(encoding="utf-8")
+    assert picture.count("stroke-width: 0.5") >= 21  # a thin line to each name
+
+
 def test_ticks_of_coefficients_of_both_signs_over_many_decades_do_not_lie_over_each_other(tmp_path, overlaps):
     values = {"y": 28.0, "x z": -1.0, "y^2": 3e-3, "z^2": -2e-4, "x y": 7e-6, "z^3": -1e-5, "x": -40.0}
     terms = {

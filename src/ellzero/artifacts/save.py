@@ -51,7 +51,14 @@ def save(model: nn.Module, folder: Path | str, *, overwrite: bool = False) -> No
     model = getattr(model, "_orig_mod", model)
     # A wrapper that passes attributes through has a structure, but not the tensors that belong to it.
     if ATTRIBUTE not in getattr(model, "__dict__", {}):
-        raise SurgeryError(f"this {type(model).__name__} was not pruned; pass what prune(...) returned")
+        whole = (
+            "model.equations().save('law.json')"
+            if hasattr(model, "equations")
+            else "torch.save(model.state_dict(), path)"
+        )
+        raise SurgeryError(
+            f"this {type(model).__name__} was not pruned; pass what prune(...) returned, or keep it as it is: {whole}"
+        )
     if isinstance(model, GraphModule) and structure_of(model).channels.exported:
         raise ArtifactUnsavedError(
             "this is an exported graph: what it computes stands in the graph, which an artifact does not hold, because "

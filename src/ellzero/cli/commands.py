@@ -16,12 +16,12 @@ from ellzero.cli.exits import Exit, UsageError, exit_of, line_of
 from ellzero.cli.options import given_settings, read_config
 from ellzero.cli.parser import parse
 from ellzero.conformance import check_model
-from ellzero.errors import ConformanceError
+from ellzero.errors import ConformanceError, nearest
 from ellzero.graph import Plan
 from ellzero.recipes.classify import Task, Trained, train_task
 from ellzero.recipes.functions import build_with_example
 from ellzero.recipes.law_output import deliver
-from ellzero.recipes.law_table import LAWS
+from ellzero.recipes.law_table import LAWS, Law
 from ellzero.recipes.output import ARTIFACT, check_extras, claimed, cut, lay_out
 from ellzero.recipes.plan_file import read_plan
 from ellzero.recipes.table import PRUNE, RECIPES, Recipe
@@ -135,9 +135,7 @@ def _fit(arguments: argparse.Namespace) -> int:
     """Equations go out first, then what was verified about them; a failed certificate is the error."""
     law = LAWS[arguments.recipe]
     given = given_settings(arguments, law.settings, read_config(arguments.config))
-    for other in LAWS.values():  # an option of another recipe is refused by name
-        foreign = [name for name in accepted(other.settings) if name not in accepted(law.settings)]
-        given |= {name: getattr(arguments, name) for name in foreign if getattr(arguments, name) is not None}
+    _refuse_foreign(arguments, law)
     try:
         settings = settings_from(law.settings, given)
     except TypeError as error:
@@ -153,6 +151,20 @@ def _fit(arguments: argparse.Namespace) -> int:
     if not found.certificate.passed:
         raise ConformanceError(f"the equations do not pass every check; see {folder}")
     return Exit.DONE
+
+
+def _refuse_foreign(arguments: argparse.Namespace, law: Law) -> None:
+    """Refuse options that belong to other recipes."""
+    known = accepted(law.settings)
+    options = [f"--{name.replace('_', '-')}" for name in known]
+    for name in dict.fromkeys(name for other in LAWS.values() for name in accepted(other.settings)):
+        if name not in known and getattr(arguments, name) is not None:
+            owners = ", ".join(other.name for other in LAWS.values() if name in accepted(other.settings))
+            option = f"--{name.replace('_', '-')}"
+            raise UsageError(
+                f"{law.name} has no option {option!r}, which is one of {owners}{nearest(option, options)} "
+                f"(see ellzero fit {law.name} --help)"
+            )
 
 
 def _announce(recipe: Recipe, task: Task) -> None:

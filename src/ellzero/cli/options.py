@@ -20,7 +20,12 @@ _METAVARS = {int: "N", float: "X", str: "FOLDER", tuple: "NAME", Mapping: "KIND=
 
 
 def add_settings(
-    parser: argparse.ArgumentParser, kind: type[Checked], *, defaults: bool, leave_out: Sequence[str] = ()
+    parser: argparse.ArgumentParser,
+    kind: type[Checked],
+    *,
+    defaults: bool,
+    leave_out: Sequence[str] = (),
+    shown: bool = True,
 ) -> None:
     """Add one option for every setting; what is not given stays None.
 
@@ -29,6 +34,7 @@ def add_settings(
         kind: class of the settings; the line under each field is the help text.
         defaults: whether to show the defaults of this class.
         leave_out: settings that have their options already.
+        shown: whether the help lists them.
     """
     texts, blank = _docs(kind), kind()
     for name in (one for one in accepted(kind) if one not in leave_out):
@@ -36,13 +42,16 @@ def add_settings(
         option = f"--{name.replace('_', '-')}"
         metavar = "MODULE:FUNCTION" if "module:function" in text else _METAVARS.get(wanted)
         metavar = "LAW" if name == "controller" else metavar
-        if defaults and isinstance(default, (int, float, str)) and default not in ("", False):
+        if defaults and isinstance(default, (int, float, str)) and default != "" and default is not False:
             text += f" (default: {default})"
+        text = text if shown else argparse.SUPPRESS
         if wanted is bool:
             parser.add_argument(option, action="store_const", const=True, help=text)
         elif wanted in (Mapping, tuple):
             metavar = "KIND=PRICE" if name == "penalty" else metavar
-            parser.add_argument(option, action="append", metavar=metavar, help=f"{text}; may be repeated")
+            parser.add_argument(
+                option, action="append", metavar=metavar, help=text if not shown else f"{text}; may be repeated"
+            )
         else:
             parser.add_argument(option, type=wanted, metavar=metavar, help=text)
 

@@ -10,13 +10,13 @@ Expected with the defaults, over seeds 0 to 4: the two true terms and no other, 
 __all__ = ["FIELD", "BurgersSettings", "run"]
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
 
 from ellzero.dictionary import Equations, identity, polynomial
 from ellzero.recipes.field import Field, FieldSettings, find_field_equation
-from ellzero.recipes.law import Found
 
 _INPUTS = "u u_x u_xx"
 
@@ -43,6 +43,5 @@ class BurgersSettings(FieldSettings):
     samples: int = 101
 
 
-def run(settings: BurgersSettings) -> Found:
-    """Find its equation."""
-    return find_field_equation(FIELD, settings)
+run = partial(find_field_equation, FIELD)
+"""Find its equation, with `BurgersSettings`."""

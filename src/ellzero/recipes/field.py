@@ -2,7 +2,6 @@
 
 __all__ = ["Field", "FieldSettings", "find_field_equation"]
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -14,7 +13,7 @@ from torch import Tensor
 
 from ellzero.dictionary import Equations, FieldDynamics, evolve, space_derivatives, verify
 from ellzero.errors import NonFiniteError
-from ellzero.recipes.law import Found, LawSettings, Picture, check_positive
+from ellzero.recipes.law import Found, LawSettings, Picture, check_most, check_noise, check_positive
 from ellzero.report import coefficient_path, support_map, trajectories
 from ellzero.report.table import percent, table
 
@@ -45,8 +44,8 @@ class FieldSettings(LawSettings):
         """
         super().check()
         check_positive(self, "points", "samples")
-        if not 0 <= self.noise < math.inf:
-            raise ValueError(f"noise must be a share from 0 on, got {self.noise}; 1 % is 0.01")
+        check_most(self, points=4096, samples=10_000, terms=1000)
+        check_noise(self.noise)
 
 
 @dataclass(frozen=True)

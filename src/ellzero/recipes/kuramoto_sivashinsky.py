@@ -10,12 +10,12 @@ __all__ = ["FIELD", "KuramotoSivashinskySettings", "run"]
 
 import math
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from ellzero.dictionary import Equations, identity, polynomial
 from ellzero.recipes.field import Field, FieldSettings, find_field_equation
-from ellzero.recipes.law import Found
 
 _INPUTS = "u u_x u_xx u_xxx u_xxxx"
 _WAVE = math.tau / 44
@@ -41,6 +41,5 @@ class KuramotoSivashinskySettings(FieldSettings):
     terms: int = 3
 
 
-def run(settings: KuramotoSivashinskySettings) -> Found:
-    """Find its equation."""
-    return find_field_equation(FIELD, settings)
+run = partial(find_field_equation, FIELD)
+"""Find its equation, with `KuramotoSivashinskySettings`."""

@@ -1,6 +1,6 @@
 """What recipes that end in equations can be told, and what they hand over."""
 
-__all__ = ["Found", "LawSettings", "Picture", "SystemSettings", "check_positive"]
+__all__ = ["Found", "LawSettings", "Picture", "SystemSettings", "check_most", "check_noise", "check_positive"]
 
 import math
 from collections.abc import Callable, Mapping
@@ -10,6 +10,9 @@ from typing import Any
 
 from ellzero.dictionary import Certificate, Equations
 from ellzero.recipes.settings import Checked
+
+MOST_NOISE = 10.0
+"""Ten times the signal: nothing is found beyond."""
 
 Picture = Callable[[Path], None]
 """Draws something to a path."""
@@ -69,11 +72,16 @@ class SystemSettings(LawSettings):
         """
         super().check()
         check_positive(self, "degree", "duration", "step", "draws")
-        if not 0 <= self.noise < math.inf:
-            raise ValueError(f"noise must be a share from 0 on, got {self.noise}; 1 % is 0.01")
+        check_most(self, degree=10, draws=10_000, terms=1000)
+        check_noise(self.noise)
         if self.duration < 40 * self.step:
             raise ValueError(
                 f"{self.duration:g} time units at a step of {self.step:g} are too few samples; take a longer duration"
+            )
+        if self.duration > 100_000 * self.step:
+            raise ValueError(
+                f"{self.duration:g} time units at a step of {self.step:g} are more than 100,000 samples; take a longer "
+                "step or a shorter duration"
             )
 
 
@@ -111,3 +119,33 @@ def check_positive(settings: Checked, *names: str) -> None:
     for name in names:
         if not 0 < getattr(settings, name) < math.inf:
             raise ValueError(f"{name} must be positive and finite, got {getattr(settings, name)}")
+
+
+def check_most(settings: Checked, **most: int) -> None:
+    """Refuse numbers that would take hours or fill the memory.
+
+    Raises:
+        ValueError: if one is larger than its limit; it is named.
+
+    Example:
+        >>> check_most(SystemSettings(draws=10**9), draws=10_000)
+        Traceback (most recent call last):
+        ...
+        ValueError: draws must be at most 10,000, got 1,000,000,000
+    """
+    for name, limit in most.items():
+        if getattr(settings, name) > limit:
+            raise ValueError(f"{name} must be at most {limit:,}, got {getattr(settings, name):,}")
+
+
+def check_noise(noise: float) -> None:
+    """Refuse noise that is negative, not a number, or hides everything.
+
+    Raises:
+        ValueError: if it does.
+    """
+    if not 0 <= noise <= MOST_NOISE:
+        raise ValueError(
+            f"noise must be a share of the signal from 0 to {MOST_NOISE:g}, got {noise:g}; 1 % is 0.01, and beyond ten "
+            "times the signal nothing is found"
+        )

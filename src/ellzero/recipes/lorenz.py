@@ -10,9 +10,10 @@ Expected with the defaults, over seeds 0 to 4: the seven true terms and no other
 __all__ = ["SYSTEM", "LorenzSettings", "run"]
 
 from dataclasses import dataclass
+from functools import partial
 
 from ellzero.dictionary import Equations, polynomial
-from ellzero.recipes.law import Found, SystemSettings
+from ellzero.recipes.law import SystemSettings
 from ellzero.recipes.system import System, find_equations
 
 SYSTEM = System(
@@ -35,6 +36,5 @@ class LorenzSettings(SystemSettings):
     terms: int = 7
 
 
-def run(settings: LorenzSettings) -> Found:
-    """Find its equations."""
-    return find_equations(SYSTEM, settings)
+run = partial(find_equations, SYSTEM)
+"""Find its equations, with `LorenzSettings`."""

@@ -9,9 +9,10 @@ Expected with the defaults, over seeds 0 to 4: the four true terms and no other,
 __all__ = ["SYSTEM", "LotkaVolterraSettings", "run"]
 
 from dataclasses import dataclass
+from functools import partial
 
 from ellzero.dictionary import Equations, polynomial
-from ellzero.recipes.law import Found, SystemSettings
+from ellzero.recipes.law import SystemSettings
 from ellzero.recipes.system import System, find_equations
 
 SYSTEM = System(
@@ -35,6 +36,5 @@ class LotkaVolterraSettings(SystemSettings):
     step: float = 0.05
 
 
-def run(settings: LotkaVolterraSettings) -> Found:
-    """Find its equations."""
-    return find_equations(SYSTEM, settings)
+run = partial(find_equations, SYSTEM)
+"""Find its equations, with `LotkaVolterraSettings`."""

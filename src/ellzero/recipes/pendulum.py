@@ -12,7 +12,7 @@ import torch
 
 from ellzero.dictionary import Equations, verify
 from ellzero.recipes.choose import Choice, Front, Question, exact_front, explore, least_squares
-from ellzero.recipes.law import Found, LawSettings, Picture, check_positive
+from ellzero.recipes.law import Found, LawSettings, Picture, check_most, check_positive
 from ellzero.report import coefficient_path, pareto, support_map
 from ellzero.report.table import table
 
@@ -64,6 +64,7 @@ class PendulumSettings(LawSettings):
         """
         super().check()
         check_positive(self, "degree", "episodes", "steps", "batch_size", "lr", "gate_lr")
+        check_most(self, degree=20, episodes=100_000, steps=10_000_000, batch_size=1_000_000, terms=1000)
 
 
 def answer(

@@ -9,9 +9,10 @@ Expected with the defaults, over seeds 0 to 4: the seven true terms and no other
 __all__ = ["SYSTEM", "RosslerSettings", "run"]
 
 from dataclasses import dataclass
+from functools import partial
 
 from ellzero.dictionary import Equations, polynomial
-from ellzero.recipes.law import Found, SystemSettings
+from ellzero.recipes.law import SystemSettings
 from ellzero.recipes.system import System, find_equations
 
 SYSTEM = System(
@@ -36,6 +37,5 @@ class RosslerSettings(SystemSettings):
     duration: float = 30.0
 
 
-def run(settings: RosslerSettings) -> Found:
-    """Find its equations."""
-    return find_equations(SYSTEM, settings)
+run = partial(find_equations, SYSTEM)
+"""Find its equations, with `RosslerSettings`."""

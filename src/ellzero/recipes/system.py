@@ -21,6 +21,9 @@ from ellzero.report.table import percent, table
 
 Array = NDArray[np.float64]
 
+STEPS_PER_SAMPLE = 20
+"""Integration steps that equations may need; the laws need one or two, and wrong equations may be stiff without end."""
+
 LONGEST_PATH = 8
 """Numbers of terms of one equation that coefficient path and Pareto front go up to."""
 
@@ -96,14 +99,15 @@ def follow(derivative: Callable[[ArrayLike], Array], start: Array, times: Array)
     """States at the times, shape `(times, states)`; for `verify` as well.
 
     Raises:
-        NonFiniteError: if they leave the finite numbers.
+        NonFiniteError: if they leave the finite numbers, or are too stiff to be followed.
     """
 
     def rates(_: float, states: Tensor) -> Tensor:
         return torch.from_numpy(derivative(states.numpy()))
 
+    begin, stamps = torch.from_numpy(np.asarray(start, dtype=float))[None], torch.from_numpy(times)
     with np.errstate(all="ignore"):
-        found = integrate_many(rates, torch.from_numpy(np.asarray(start, dtype=float))[None], torch.from_numpy(times))
+        found = integrate_many(rates, begin, stamps, max_steps=max(2000, STEPS_PER_SAMPLE * len(times)))
     return np.asarray(found[0].numpy())
 
 

@@ -9,9 +9,10 @@ Expected with the defaults, over seeds 0 to 4: the four true terms and no other,
 __all__ = ["SYSTEM", "VanDerPolSettings", "run"]
 
 from dataclasses import dataclass
+from functools import partial
 
 from ellzero.dictionary import Equations, polynomial
-from ellzero.recipes.law import Found, SystemSettings
+from ellzero.recipes.law import SystemSettings
 from ellzero.recipes.system import System, find_equations
 
 SYSTEM = System(
@@ -34,6 +35,5 @@ class VanDerPolSettings(SystemSettings):
     duration: float = 20.0
 
 
-def run(settings: VanDerPolSettings) -> Found:
-    """Find its equations."""
-    return find_equations(SYSTEM, settings)
+run = partial(find_equations, SYSTEM)
+"""Find its equations, with `VanDerPolSettings`."""

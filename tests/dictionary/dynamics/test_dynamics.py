@@ -3,7 +3,7 @@ import pytest
 import torch
 from scipy.integrate import solve_ivp
 
-from ellzero.dictionary import Dynamics, Equations, custom, identity, polynomial, trigonometric, verify
+from ellzero.dictionary import Dynamics, Equations, FieldDynamics, custom, identity, polynomial, trigonometric, verify
 from ellzero.errors import NonFiniteError
 
 
@@ -290,3 +290,30 @@ def test_a_function_that_makes_no_dictionary_is_refused(lorenz):
     states, time = lorenz(samples=100)
     with pytest.raises(TypeError, match="must return a Dictionary"):
         Dynamics(dictionary=lambda names: names).fit(states, time)
+
+
+@pytest.mark.parametrize("terms", [np.int64(2), [1, 1], np.array([1, 1]), (np.int32(1), 1)])
+def test_budgets_may_be_numbers_and_arrays_of_numpy(oscillator, terms):
+    stamps = np.arange(0, 6, 0.05)
+    model = Dynamics(terms, feature_names=["x", "v"], refine=False).fit(oscillator(stamps), t=stamps)
+    assert model.complexity == 2
+
+
+@pytest.mark.parametrize("terms", [True, 2.0, [1.0, 2.0], np.array([1.5, 1]), "7", [], {1, 2}])
+def test_budgets_that_are_no_whole_numbers_are_refused_at_once(terms):
+    with pytest.raises(TypeError, match="terms must be a number"):
+        Dynamics(terms)
+
+
+@pytest.mark.parametrize("kind", [Dynamics, FieldDynamics])
+def test_a_criterion_that_is_not_known_is_refused_at_once(kind):
+    with pytest.raises(ValueError, match=r"the criterion 'bicc' is not known; did you mean 'bic'\?"):
+        kind(criterion="bicc")
+
+
+def test_irregular_stamps_are_taken_by_the_weak_form_and_refused_by_the_spectral_one(oscillator):
+    stamps = np.cumsum(np.random.default_rng(0).uniform(0.02, 0.06, 200))
+    with pytest.raises(ValueError, match='supported by "weak", "finite" and "smoothed"'):
+        Dynamics(differentiation="spectral").fit(oscillator(stamps), t=stamps)
+    model = Dynamics(2, feature_names=["x", "v"]).fit(oscillator(stamps), t=stamps)
+    assert model.equations().text(2) == "x' = v\nv' = -4 x"

@@ -123,3 +123,28 @@ def test_products_of_functions_and_powers_are_read():
 def test_names_that_are_no_terms_are_refused(name, message):
     with pytest.raises(ValueError, match=message):
         from_pysindy([name], ["x0", "x1"])
+
+
+def test_equations_that_would_take_for_ever_are_given_up_early():
+    times = torch.linspace(0, 100, 11, dtype=torch.float64)
+    with pytest.raises(NonFiniteError, match="in 500 steps and would take more than 100000; the equations are stiff"):
+        integrate_many(lambda t, x: -1e9 * x, torch.ones(2, 1, dtype=torch.float64), times)
+    with pytest.raises(NonFiniteError, match="more than 1000"):
+        integrate_many(lambda t, x: (1e3 * x).cos(), torch.ones(2, 1, dtype=torch.float64), times, max_steps=1000)
+
+
+def test_scores_take_the_arrays_that_simulate_returns():
+    truth = np.array([[1.0], [2.0], [6.0]])
+    assert r2_score(truth, truth) == r2_score(truth.tolist(), torch.from_numpy(truth)) == 1
+    assert valid_prediction_time(truth, truth, np.arange(3)) == 2
+    assert valid_prediction_time(truth, truth, [0, 1, 2], exponent=0.5) == 1
+    with pytest.raises(ValueError, match="truth has shape"):
+        r2_score(truth, truth[:2])
+
+
+def test_an_integrator_that_is_not_known_is_refused_with_a_hint():
+    with pytest.raises(ValueError, match=r"the integrator 'LSDOA' is not known; did you mean 'LSODA'\?"):
+        follow(
+            lambda inputs: inputs, [0.0], np.arange(3.0), (None, None),
+            names=["x"], states=1, is_map=False, integrator="LSDOA", options={},
+        )  # fmt: skip

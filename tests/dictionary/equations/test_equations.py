@@ -266,3 +266,30 @@ def test_names_that_would_look_alike_in_latex_are_told_apart():
     for names in ("lambda lambda_", "x10 x_10", "_ __", "theta_dot theta"):
         first, second = Equations(("y",), identity(names), np.array([[1.0, 1.0]])).latex().split("&= ")[1].split(" + ")
         assert first != second.split("\n")[0]
+
+
+@pytest.mark.parametrize("target", ["x'", "x'''", "u_t", "d^2x/dt^2", "x(k + 1)", "log(y)", "θ'"])
+def test_targets_that_are_allowed_leave_the_sources_whole(target):
+    law = Equations((target,), polynomial("x", 1), [[1.0, 2.0]])
+    place = {}
+    exec(compile(law.python(), "law.py", "exec"), place)
+    assert place["equations"]([3.0]) == [7.0]
+    assert law.c().count("/*") == law.c().count("*/") == 3
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["a'''+b", "a*/b", "/*", "a//b", 'a"""', "a\n", "a b", "", "a\\", "x" + 5 * "'", "1x", "a(b", "a?/", 81 * "a"],
+)
+def test_targets_that_are_no_names_are_refused(target):
+    with pytest.raises(ValueError, match="cannot be printed everywhere"):
+        Equations((target,), polynomial("x", 1), [[1.0, 2.0]])
+
+
+@pytest.mark.parametrize(
+    ("name", "language"), [("class", "python"), ("np", "python"), ("double", "c"), ("outputs", "c")]
+)
+def test_functions_of_your_own_are_not_called_like_words_of_the_language(name, language):
+    law = Equations(("d",), custom("x", {name: lambda a: a.abs()}), [[2.0]])
+    with pytest.raises(ValueError, match=f"your function '{name}' means something else"):
+        getattr(law, language)()

@@ -5,7 +5,9 @@ import json
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
+import ellzero as l0
 from ellzero.artifacts.errors import (
     ArtifactDamagedError,
     ArtifactExistsError,
@@ -14,8 +16,9 @@ from ellzero.artifacts.errors import (
     ArtifactUnsavedError,
     ArtifactVersionError,
 )
-from ellzero.dictionary import Equations, Output, custom, fourier, polynomial, rational
+from ellzero.dictionary import Equations, Output, SparseDictionary, custom, fourier, polynomial, rational
 from ellzero.dictionary.equations.stored import _digest
+from ellzero.errors import SurgeryError
 
 
 def some():
@@ -115,6 +118,11 @@ def test_a_later_version_is_refused(path):
         (lambda e: e["inputs"].__setitem__(0, "__import__('os')"), "made of letters"),
         (lambda e: e["outputs"][0].update(low=3.0, high=1.0), "low < high"),
         (lambda e: e["terms"][1][0].update(power=0), "but zero"),
+        (lambda e: e["terms"][1][0].update(power=10**9), "the power of 'identity' is 1000000000, expected at most 100"),
+        (lambda e: e["terms"][-1][-1]["arguments"][0][0].update(powers={"x": 10**9}), "the degree of a monomial is"),
+        (lambda e: e["terms"].append([dict(e["terms"][1][0], power=99), dict(e["terms"][2][0], power=99)]), "degree"),
+        (lambda e: e.update(units=["__x", ""]), "cannot be read"),
+        (lambda e: e["targets"].__setitem__(0, "a*/"), "cannot be printed"),
         (lambda e: e["terms"][1][0].update(arguments=[]), "no argument"),
     ],
 )
@@ -128,3 +136,23 @@ def test_numbers_that_json_does_not_know_are_refused(path):
     path.write_text(path.read_text().replace(repr(1 / 3), "NaN"))
     with pytest.raises(ArtifactDamagedError, match="NaN is not a number"):
         Equations.load(path)
+
+
+def test_a_number_that_no_float_can_hold_is_damage(path):
+    changed(path, lambda data: data["equations"]["coefficients"][0].__setitem__(0, 10**400))
+    with pytest.raises(ArtifactDamagedError):
+        Equations.load(path)
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_a_model_that_was_not_pruned_is_saved_as_equations(own, tmp_path):
+    functions = {"bump": lambda a: torch.exp(-(a**2))} if own else {}
+    terms = polynomial("x", 2) + custom("x", functions) if own else polynomial("x", 2)
+    model = SparseDictionary(terms, 1)
+    nn.init.normal_(model.coefficients)
+    with pytest.raises(SurgeryError, match=r"not pruned.*model\.equations\(\)\.save"):
+        l0.save(model, tmp_path / "artifact")
+    model.equations().save(tmp_path / "law.json")
+    again = Equations.load(tmp_path / "law.json", functions=functions)
+    x = torch.linspace(-1, 1, 5)[:, None]
+    torch.testing.assert_close(again.torch(torch.float32)(x), model(x))

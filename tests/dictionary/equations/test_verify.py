@@ -49,13 +49,13 @@ def test_equations_agree_with_the_module_that_they_come_from():
     model = SparseDictionary(polynomial("x y z", 3) + rational("x y z", 1), 2, output=Output("tanh", 2.0)).double()
     nn.init.normal_(model.coefficients, std=1e-2)
     model.normalise(torch.from_numpy(points()))
-    certificate = verify(model, points=points())
+    certificate = verify(model, points=points(), precision=7)  # the steep tanh is sensitive to digits
     assert certificate.passed
     assert {check.name for check in certificate.checks} >= {
         "terms against module",
         "terms against closed form as a module",
     }
-    assert max(check.value for check in certificate.checks if check.limit) < 1e-12
+    assert max(check.value for check in certificate.checks if check.limit == 1e-12) < 1e-12
 
 
 def test_a_pruned_model_is_certified():
@@ -71,7 +71,7 @@ def test_another_module_fails():
     certificate = verify(lorenz(), other, points=points())
     assert not certificate.passed
     assert "FAILED" in str(certificate)
-    assert all(check.passed for check in certificate.checks if "module" not in check.name)
+    assert {check.name for check in certificate.failed} >= {"terms against module", "coefficients read off the module"}
 
 
 def test_the_printed_precision_has_its_price():
@@ -79,7 +79,7 @@ def test_the_printed_precision_has_its_price():
     fine = next(c for c in verify(lorenz(), points=points(), precision=8).checks if c.name.startswith("printed"))
     assert 1e-3 < coarse.value < 1
     assert fine.value < 1e-6
-    assert coarse.limit is None
+    assert coarse.limit == fine.limit == 1e-2
 
 
 def test_trajectories_from_new_starts_are_compared():
@@ -91,6 +91,7 @@ def test_trajectories_from_new_starts_are_compared():
     assert set(paths) == {"trajectories, module", "trajectories, printed with 17 digits"}
     assert paths["trajectories, module"].value < 1e-9
     assert paths["trajectories, module"].detail == "2 starts up to 0.5"
+    assert {check.verdict for check in paths.values()} == {"no limit"}
 
 
 def test_every_term_is_left_out_once():
@@ -123,6 +124,10 @@ def test_functions_of_your_own_are_verified_too():
         ({"points": np.zeros((4, 2))}, ValueError, "expected a row of 3 numbers"),
         ({"points": np.full((4, 3), math.nan)}, NonFiniteError, "points hold 12"),
         ({"targets": np.zeros((4, 3))}, ValueError, "4 targets and 0 points"),
+        ({"tolerance": math.nan}, ValueError, "tolerance must be positive"),
+        ({"rounding_limit": 0.0}, ValueError, "rounding_limit must be positive"),
+        ({"num_random": 0}, ValueError, "num_random must be"),
+        ({"model": nn.Linear(3, 1)}, ValueError, "expected 3 outputs for each point"),
         ({"simulate": runge_kutta, "starts": [[0.0, 0.0, 0.0]]}, ValueError, "at least two times"),
         ({"simulate": runge_kutta, "times": [0.0, 1.0]}, ValueError, "the starts"),
     ],

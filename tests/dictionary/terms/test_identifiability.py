@@ -23,7 +23,7 @@ def test_independent_terms_are_identifiable():
     assert report.is_identifiable
     assert (report.rank, report.constant, report.duplicated, report.collinear) == (10, (), (), ())
     assert report.canonical.terms == report.dictionary.terms
-    assert "condition number inf" not in str(report)
+    assert "so no condition number" not in str(report)
 
 
 def test_the_condition_is_that_of_the_scaled_columns():
@@ -93,3 +93,34 @@ def test_fewer_samples_than_terms_are_refused():
 def test_terms_that_overflow_are_named():
     with pytest.raises(NonFiniteError, match=r"exp\(x\)"):
         identifiability(Dictionary(("x",), [Term(), Term.of("exp", X)]), np.full((10, 1), 1e4))
+
+
+def test_why_there_is_no_condition_number_is_said():
+    angle = np.linspace(0, 6, 200)
+    report = identifiability(polynomial("c s", 2), np.stack([np.cos(angle), np.sin(angle)], -1))
+    assert report.condition == np.inf
+    rest = identifiability(report.canonical, np.stack([np.cos(angle), np.sin(angle)], -1))
+    assert report.rest_condition == pytest.approx(rest.condition)
+    assert "rank 5, so no condition number (" in str(report)
+
+
+def test_terms_that_only_rounding_tells_apart_are_dependent_unless_the_tolerance_says_otherwise():
+    x = 1 + np.linspace(-1e-6, 1e-6, 100)[:, None]
+    columns = np.concatenate([x**0, x, x**2], 1)
+    assert np.linalg.matrix_rank(columns / np.linalg.norm(columns, axis=0)) == 3
+    assert identifiability(polynomial("x", 2), x).rank == 2
+    assert identifiability(polynomial("x", 2), x, tolerance=1e-13).rank == 3
+    assert identifiability(polynomial("x", 2), x - 1).rank == 3
+
+
+def test_a_dictionary_of_zeros_has_no_condition_number():
+    report = identifiability(identity("x y"), np.zeros((5, 2)))
+    assert report.rank == 0
+    assert np.isnan(report.rest_condition)
+    assert "rank 0" in str(report)
+
+
+@pytest.mark.parametrize("tolerance", [-1.0, 1.0, np.nan])
+def test_tolerances_that_are_no_share_are_refused(tolerance):
+    with pytest.raises(ValueError, match="the tolerance is a share"):
+        identifiability(identity("x"), np.ones((3, 1)), tolerance=tolerance)

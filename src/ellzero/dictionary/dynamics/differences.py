@@ -137,7 +137,7 @@ def spectral_difference(x: Tensor, time: Tensor) -> Tensor:
         Derivatives, shape `(samples, columns)`.
 
     Raises:
-        ValueError: if the stamps are irregular; use "finite" or "smoothed" for those.
+        ValueError: if the stamps are irregular; use "weak", "finite" or "smoothed" for those.
 
     Example:
         >>> time = torch.arange(16, dtype=torch.float64) * math.tau / 16
@@ -148,7 +148,7 @@ def spectral_difference(x: Tensor, time: Tensor) -> Tensor:
     if len(time) < 3 or not is_regular(time):
         raise ValueError(
             "the spectral derivative needs at least three equally spaced samples of a periodic signal; irregular time "
-            'stamps are supported by "finite" and "smoothed"'
+            'stamps are supported by "weak", "finite" and "smoothed"'
         )
     frequency = torch.fft.rfftfreq(len(x), float(time.diff().mean()), dtype=x.dtype, device=x.device)
     factor = 2j * math.pi * frequency

@@ -69,8 +69,14 @@ def read_fields(u: Any, t: Any, x: Any) -> Grid:
             raise NonFiniteError(f"u of run {index} holds NaN or infinite values; cut the run there")
         times.append(read_times(stamp, len(field), index))
     for name, marks in [("places", places), *((f"time stamps of run {i}", time) for i, time in enumerate(times))]:
-        if len(marks) < 2 * SMALLEST + 2 or not is_regular(marks):
-            raise ValueError(f"the {name} must be equally spaced and at least {2 * SMALLEST + 2}, got {len(marks)}")
+        if len(marks) < 2 * SMALLEST + 2:
+            raise ValueError(f"the {name} are {len(marks)}, expected at least {2 * SMALLEST + 2}; measure more of them")
+        if not is_regular(marks):
+            gaps = marks.diff()
+            raise ValueError(
+                f"the {name} must be equally spaced, got gaps from {float(gaps.min()):.6g} to {float(gaps.max()):.6g}; "
+                "interpolate the field to equal gaps first"
+            )
     for index, field in enumerate(fields):
         _check_variation(field, index)
     return Grid(fields, times, float(places.diff().mean()) * len(places))

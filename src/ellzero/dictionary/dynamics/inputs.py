@@ -1,8 +1,11 @@
 """Names, dictionaries and budgets that fit what was measured."""
 
-__all__ = ["check_limit", "library_for", "measured_names"]
+__all__ = ["check_limit", "library_for", "limit_of", "measured_names"]
 
 from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
 
 from ellzero.dictionary.dynamics.coupled import Limit
 from ellzero.dictionary.terms.dictionary import Dictionary
@@ -69,6 +72,32 @@ def library_for(
     if given is not None and tuple(given) != candidates.inputs:
         raise ValueError(f"the dictionary is made for {candidates.inputs}, but the feature names are {tuple(given)}")
     return candidates
+
+
+def limit_of(terms: Any) -> Limit:
+    """A budget as it was given: one number, one for each equation, or None; NumPy's numbers and arrays as well.
+
+    Args:
+        terms: whole numbers.
+
+    Raises:
+        TypeError: if it is something else.
+
+    Example:
+        >>> limit_of(np.array([2, 3])).each
+        (2, 3)
+    """
+    whole = (int, np.integer)
+    given = terms.tolist() if isinstance(terms, np.ndarray) else terms
+    if given is None:
+        return Limit()
+    if isinstance(given, whole) and not isinstance(given, bool):
+        return Limit(int(given))
+    if isinstance(given, Sequence) and not isinstance(given, str):
+        listed = list(given)
+        if listed and all(isinstance(one, whole) and not isinstance(one, bool) for one in listed):
+            return Limit(None, tuple(map(int, listed)))
+    raise TypeError(f"terms must be a number, one number for each equation, or None, got {terms!r}; try terms=7")
 
 
 def check_limit(limit: Limit, states: int, terms: int) -> None:

@@ -11,6 +11,10 @@ from torch import Tensor
 
 from ellzero.dictionary.dynamics.simulate import integrate, integrate_many, iterate
 from ellzero.dictionary.dynamics.trajectories import read_times
+from ellzero.errors import nearest
+
+INTEGRATORS = ("LSODA", "RK45", "RK23", "DOP853", "Radau", "BDF", "dopri5")
+"""Those of SciPy's `solve_ivp`, and the batched one of torch."""
 
 Control = Callable[[float], Tensor]
 """Time to the values of all controls and parameters, shape `(controls,)`."""
@@ -45,7 +49,7 @@ def follow(
         Shape `(samples, states)` or `(runs, samples, states)`.
 
     Raises:
-        ValueError: if shapes do not fit or controls are missing.
+        ValueError: if shapes do not fit, controls are missing, or the integrator is not known.
     """
     start = torch.as_tensor(np.asarray(x0, dtype=np.float64).copy())
     if start.dim() not in (1, 2) or start.shape[-1] != states:
@@ -64,6 +68,8 @@ def follow(
     if is_map:
         return iterate(lambda step, state: change(float(times[int(step)]), state), start, len(times))
     chosen = integrator or ("LSODA" if start.dim() == 1 else "dopri5")
+    if chosen not in INTEGRATORS:
+        raise ValueError(f"the integrator {chosen!r} is not known{nearest(str(chosen), INTEGRATORS)}")
     if chosen == "dopri5":
         found = integrate_many(change, start.reshape(-1, states), times, **options)
         return found[0] if start.dim() == 1 else found

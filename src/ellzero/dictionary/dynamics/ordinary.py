@@ -11,11 +11,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ellzero.dictionary.dynamics.coupled import Limit
 from ellzero.dictionary.dynamics.differences import differentiate
+from ellzero.dictionary.dynamics.estimate import price
 from ellzero.dictionary.dynamics.flow import rates
 from ellzero.dictionary.dynamics.identify import DIFFERENTIATIONS, Fit, Settings, identify
-from ellzero.dictionary.dynamics.inputs import check_limit, library_for, measured_names
+from ellzero.dictionary.dynamics.inputs import check_limit, library_for, limit_of, measured_names
 from ellzero.dictionary.dynamics.motion import follow
 from ellzero.dictionary.dynamics.scores import r2_score
 from ellzero.dictionary.dynamics.trajectories import Trajectory, read_trajectories
@@ -58,6 +58,7 @@ class Dynamics:
 
     Raises:
         ValueError: if an option is not known or out of range.
+        TypeError: if `terms` is no whole number and no list of them.
 
     Source:
         Brunton, Proctor & Kutz (2016), https://doi.org/10.1073/pnas.1517384113; Bock (1983); Bortz, Messenger & Dukic
@@ -74,7 +75,7 @@ class Dynamics:
 
     def __init__(
         self,
-        terms: int | Sequence[int] | None = None,
+        terms: int | Sequence[int] | NDArray[np.int64] | None = None,
         dictionary: Dictionary | Callable[[Sequence[str]], Dictionary] | None = None,
         *,
         differentiation: str = "weak",
@@ -90,12 +91,8 @@ class Dynamics:
             raise ValueError(f"the differentiation {differentiation!r} is not known{hint}")
         if not 0 < resolution < 1:
             raise ValueError(f"the resolution must lie between 0 and 1, got {resolution}; try 1e-4")
-        if not (terms is None or isinstance(terms, int | Sequence)) or isinstance(terms, str):
-            raise TypeError(
-                f"terms must be a number, one number for each equation, or None, got {terms!r}; try terms=7"
-            )
-        each = None if terms is None or isinstance(terms, int) else tuple(terms)
-        self.limit = Limit(terms if isinstance(terms, int) else None, each)
+        price(1, 1, criterion)  # refuses what is not known
+        self.limit = limit_of(terms)
         self.candidates = dictionary
         self.settings = Settings(self.limit, differentiation, discrete, refine, criterion, resolution, order)
         self.feature_names = None if feature_names is None else tuple(feature_names)
@@ -235,7 +232,7 @@ class Dynamics:
             Shape `(samples, states)` or `(runs, samples, states)`.
 
         Raises:
-            ValueError: if controls are forgotten or shapes do not fit.
+            ValueError: if controls are forgotten, shapes do not fit, or the integrator is not known.
             NonFiniteError: if the solution leaves the finite numbers.
         """
         _, dictionary, states = self._fitted()

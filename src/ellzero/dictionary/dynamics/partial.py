@@ -11,13 +11,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ellzero.dictionary.dynamics.coupled import Limit, search_support
+from ellzero.dictionary.dynamics.coupled import search_support
 from ellzero.dictionary.dynamics.differences import differentiate
 from ellzero.dictionary.dynamics.estimate import price
 from ellzero.dictionary.dynamics.evidence import Evidence
 from ellzero.dictionary.dynamics.fields import derivative_names, evolve, space_derivatives
 from ellzero.dictionary.dynamics.grid import Grid, read_fields
-from ellzero.dictionary.dynamics.inputs import check_limit
+from ellzero.dictionary.dynamics.inputs import check_limit, limit_of
 from ellzero.dictionary.dynamics.noise_level import noise_level
 from ellzero.dictionary.dynamics.regress import combined, strong_evidence, whitened
 from ellzero.dictionary.dynamics.trajectories import Trajectory, read_times
@@ -92,8 +92,9 @@ class FieldDynamics:
         made = dictionary if isinstance(dictionary, Dictionary) else (dictionary or _candidates)(names)
         if made.inputs != names[: len(made.inputs)]:
             raise ValueError(f"the dictionary must be made for {', '.join(names)}; its inputs are {made.inputs}")
-        check_limit(Limit(terms), 1, len(made))
-        self.dictionary, self.limit = made, Limit(terms)
+        price(1, 1, criterion)  # refuses what is not known
+        self.dictionary, self.limit = made, limit_of(terms)
+        check_limit(self.limit, 1, len(made))
         self.differentiation, self.criterion, self.resolution = differentiation, criterion, resolution
         self._found: tuple[Evidence, Tensor, Grid] | None = None
 

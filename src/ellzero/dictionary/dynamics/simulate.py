@@ -15,7 +15,10 @@ from ellzero.errors import MissingExtraError, NonFiniteError
 Rates = Callable[[float, Tensor], Tensor]
 """Time and states, shape `(..., states)`, to time derivatives of the same shape."""
 
-MAX_STEPS, STALLED = 1_000_000, 2_000
+STALLED = 2_000
+
+PATIENCE, MOST_STEPS, PER_SAMPLE = 500, 100_000, 200
+"""The pace is looked at every 500 steps; so many may be needed in all, or so many for each sample if that is more."""
 
 
 def integrate(rates: Rates, start: Tensor, times: Tensor, *, method: str = "LSODA", **options: Any) -> Tensor:
@@ -64,7 +67,9 @@ def integrate(rates: Rates, start: Tensor, times: Tensor, *, method: str = "LSOD
     return torch.from_numpy(solved.y.T.copy())
 
 
-def integrate_many(rates: Rates, start: Tensor, times: Tensor, *, rtol: float = 1e-8, atol: float = 1e-8) -> Tensor:
+def integrate_many(
+    rates: Rates, start: Tensor, times: Tensor, *, rtol: float = 1e-8, atol: float = 1e-8, max_steps: int | None = None
+) -> Tensor:
     """Many trajectories at once, with the Dormand-Prince method of order five and a common adaptive step.
 
     Args:
@@ -73,12 +78,14 @@ def integrate_many(rates: Rates, start: Tensor, times: Tensor, *, rtol: float = 
         times: increasing, shape `(samples,)`.
         rtol: relative error allowed in a step.
         atol: absolute error allowed in a step.
+        max_steps: where to give up, which is seen early from the pace; by default 100,000, or 200 for each sample.
 
     Returns:
         States, shape `(runs, samples, states)`.
 
     Raises:
-        NonFiniteError: if a solution leaves the finite numbers.
+        NonFiniteError: if a solution leaves the finite numbers, or would need more steps, as it happens with stiff
+            equations.
 
     Example:
         >>> times = torch.linspace(0, 1, 3, dtype=torch.float64)
@@ -87,7 +94,7 @@ def integrate_many(rates: Rates, start: Tensor, times: Tensor, *, rtol: float = 
     """
     time, state = float(times[0]), start
     found, step = [start], float(times[1] - times[0]) / 10 if len(times) > 1 else 0.0
-    slope, taken = rates(time, state), 0
+    slope, taken, most = rates(time, state), 0, max_steps or max(MOST_STEPS, PER_SAMPLE * len(times))
     for goal in times[1:].tolist():
         while time < goal - 1e-14 * abs(goal):
             length = min(step, goal - time)
@@ -95,11 +102,13 @@ def integrate_many(rates: Rates, start: Tensor, times: Tensor, *, rtol: float = 
             size = atol + rtol * torch.maximum(state.abs(), end.abs())
             ratio = float((error / size).square().mean(-1).sqrt().max())
             taken += 1
-            if taken > MAX_STEPS or length < 1e-13 * max(abs(time), abs(goal)) or not bool(torch.isfinite(state).all()):
+            if length < 1e-13 * max(abs(time), abs(goal)) or not bool(torch.isfinite(state).all()):
                 raise _diverged(time)
             accepted = ratio <= 1  # not so for NaN
             if accepted:
                 time, state, slope = time + length, end, last
+            if taken % PATIENCE == 0:
+                _check_pace(taken, most, (time - float(times[0])) / float(times[-1] - times[0]), time)
             factor = 0.2 if not ratio < 1e30 else min(5.0, max(0.2, 0.9 * max(ratio, 1e-10) ** -0.2))
             step = length * factor if not accepted or length == step else max(step, length * factor)
         found.append(state)
@@ -157,6 +166,16 @@ def _try(rates: Rates, time: float, state: Tensor, slope: Tensor, length: float)
     slopes.append(rates(time + length, end))
     error = sum((weight * one for weight, one in zip(ERROR, slopes, strict=True)), start=torch.zeros_like(state))
     return end, slopes[-1], length * error
+
+
+def _check_pace(taken: int, most: int, share: float, time: float) -> None:
+    """Give up when there is no end in sight."""
+    if taken > most * max(share, 1e-9):
+        raise NonFiniteError(
+            f"the simulation has come to t = {time:.6g} in {taken} steps and would take more than {most}; the "
+            "equations are stiff or nearly singular there: allow fewer terms, simulate for a shorter time, or take "
+            "another integrator, such as 'Radau'"
+        )
 
 
 def _diverged(time: float) -> NonFiniteError:

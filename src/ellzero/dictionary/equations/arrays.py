@@ -1,6 +1,6 @@
 """Equations as a function of NumPy arrays, computed from the terms themselves and not from printed text."""
 
-__all__ = ["evaluate", "sums"]
+__all__ = ["added", "contributions", "evaluate"]
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -32,17 +32,25 @@ def evaluate(rows: Sequence[Row], inputs: Sequence[str], functions: Functions, x
     Raises:
         ValueError: if the last dimension does not hold the inputs.
     """
-    return np.stack([row.output.numpy(total) for row, total, _ in _totals(rows, inputs, functions, x)], -1)
+    found = contributions(rows, inputs, functions, x)
+    return np.stack([row.output.numpy(added(parts)) for row, parts in zip(rows, found, strict=True)], -1)
 
 
-def sums(rows: Sequence[Row], inputs: Sequence[str], functions: Functions, x: ArrayLike) -> Array:
-    """For each target the sum of the sizes of its terms, what rounding is relative to, shape `(..., num_targets)`."""
-    return np.stack([size for _, _, size in _totals(rows, inputs, functions, x)], -1)
+def contributions(rows: Sequence[Row], inputs: Sequence[str], functions: Functions, x: ArrayLike) -> list[Array]:
+    """The terms of each equation with their coefficients, before they are added.
 
+    Args:
+        rows: the equations.
+        inputs: names of the inputs.
+        functions: of the user, by name.
+        x: shape `(..., num_inputs)`.
 
-def _totals(
-    rows: Sequence[Row], inputs: Sequence[str], functions: Functions, x: ArrayLike
-) -> list[tuple[Row, Array, Array]]:
+    Returns:
+        For each equation an array of shape `(..., num_terms)`.
+
+    Raises:
+        ValueError: if the last dimension does not hold the inputs.
+    """
     values = np.asarray(x, dtype=np.float64)
     if values.ndim < 1 or values.shape[-1] != len(inputs):
         raise ValueError(
@@ -51,12 +59,18 @@ def _totals(
     columns = dict(zip(inputs, np.moveaxis(values, -1, 0), strict=True))
     found = []
     for row in rows:
-        total, size = np.zeros(values.shape[:-1]), np.zeros(values.shape[:-1])
-        for coefficient, term in row.parts:
-            part = coefficient * _term(term, columns, functions)
-            total, size = total + part, size + np.abs(part)
-        found.append((row, total, size))
+        parts = [coefficient * _term(term, columns, functions) for coefficient, term in row.parts]
+        found.append(np.moveaxis(np.stack(parts), 0, -1) if parts else np.zeros((*values.shape[:-1], 0)))
     return found
+
+
+def added(parts: Array, *, without: int = -1) -> Array:
+    """Parts of shape `(..., num_terms)` added one after the other, as the source texts do; perhaps without one."""
+    total = np.zeros(parts.shape[:-1])
+    for number, column in enumerate(np.moveaxis(parts, -1, 0)):
+        if number != without:
+            total += column
+    return total
 
 
 def _term(term: Term, columns: Mapping[str, Array], functions: Functions) -> Array:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Check:
-    """One figure against its limit; without a limit it is reported only.
+    """One figure against its limit; without a limit it is for information and proves nothing.
 
     Attributes:
         name: what was compared.
@@ -25,6 +25,11 @@ class Check:
     def passed(self) -> bool:
         """Whether the value is within the limit; one that is not a number never is."""
         return self.limit is None or self.value <= self.limit
+
+    @property
+    def verdict(self) -> str:
+        """The word in the table."""
+        return "no limit" if self.limit is None else "passed" if self.passed else "FAILED"
 
 
 @dataclass(frozen=True)
@@ -52,23 +57,29 @@ class Certificate:
         equations: the equations as text, at the printed precision.
         checks: what was compared.
         ablations: what each term is worth.
+        missing: what was not checked because nothing was given to check it with.
     """
 
     equations: str
     checks: tuple[Check, ...]
     ablations: tuple[Ablation, ...]
+    missing: tuple[str, ...] = ()
 
     @property
     def passed(self) -> bool:
-        """Whether every check is within its limit."""
+        """Whether every check that has a limit is within it."""
         return all(check.passed for check in self.checks)
+
+    @property
+    def failed(self) -> tuple[Check, ...]:
+        """The checks beyond their limits."""
+        return tuple(check for check in self.checks if not check.passed)
 
     def __str__(self) -> str:
         rows: list[tuple[str, ...]] = [("check", "found", "limit", "", "on")]
         for check in self.checks:
             limit = "" if check.limit is None else f"{check.limit:.1e}"
-            verdict = "" if check.limit is None else "passed" if check.passed else "FAILED"
-            rows.append((check.name, f"{check.value:.1e}", limit, verdict, check.detail))
+            rows.append((check.name, f"{check.value:.1e}", limit, check.verdict, check.detail))
         table = _aligned(rows)
         if self.ablations:
             has_errors = any(one.error is not None for one in self.ablations)
@@ -77,7 +88,11 @@ class Certificate:
                 error = [] if not has_errors else [f"{one.error:.3g}" if one.error is not None else ""]
                 lost.append((one.term, one.target, f"{one.change:.2%}", *error))
             table += ["", *_aligned(lost)]
-        return "\n".join([self.equations, "", *table, "", "passed" if self.passed else "FAILED"])
+        return "\n".join([self.equations, "", *table, "", self._conclusion()])
+
+    def _conclusion(self) -> str:
+        word = "passed" if self.passed else f"FAILED: {', '.join(check.name for check in self.failed)}"
+        return f"{word}\nnot checked: {', '.join(self.missing)}" if self.missing else word
 
 
 def _aligned(rows: list[tuple[str, ...]]) -> list[str]:

@@ -2,7 +2,6 @@
 
 __all__ = ["Equations"]
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -24,14 +23,13 @@ from ellzero.dictionary.equations.scaling import numbers, scaled_inputs, scaled_
 from ellzero.dictionary.equations.sources import c_source, python_source
 from ellzero.dictionary.equations.stored import Parts, read, write
 from ellzero.dictionary.equations.symbols import expressions
+from ellzero.dictionary.equations.targets import check_targets
 from ellzero.dictionary.equations.text import latex_row, text_row
 from ellzero.dictionary.terms.dictionary import Dictionary
 from ellzero.dictionary.terms.units import Unit, units_of
 from ellzero.errors import NonFiniteError
 
 Array = NDArray[np.float64]
-
-_TARGET = re.compile(r"[\w'()^.,+\-/* ]+")
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +39,7 @@ class Equations:
     .. math:: y_i = b_i + s_i f_i\Big(\sum_j c_{ij} \theta_j(x)\Big)
 
     Args:
-        targets: what is computed, such as `("x'", "y'")`.
+        targets: what is computed, such as `("x'", "y'")`, `("u_t",)`, `("dx/dt",)` or `("x(k + 1)",)`.
         dictionary: the terms.
         coefficients: float64, shape `(num_targets, num_terms)`; zeros are terms that are not there.
         outputs: an output function for each target, if there is one.
@@ -299,11 +297,7 @@ def _check(targets: tuple[str, ...], dictionary: Dictionary, coefficients: Array
         )
     if len(outputs) != len(targets):
         raise ValueError(f"there are {len(outputs)} output functions for {len(targets)} targets; give one for each")
-    for target in targets:
-        if not isinstance(target, str) or not _TARGET.fullmatch(target) or "*/" in target:
-            raise ValueError(f"the target {target!r} cannot be printed everywhere; use letters, digits, _ and '")
-        if targets.count(target) > 1:
-            raise ValueError(f"two targets are called {target!r}; give each a name of its own")
+    check_targets(targets)
     bad = ~np.isfinite(coefficients)
     if bad.any():
         row, column = np.argwhere(bad)[0]

@@ -37,6 +37,8 @@ def python_source(rows: Sequence[Row], inputs: Sequence[str], functions: Sequenc
         ValueError: if the name is no identifier, or taken.
     """
     _check_function(name, {"np", "inputs", *functions, *keyword.kwlist})
+    for own in functions:
+        _check_own(own, {"np", "inputs", *keyword.kwlist}, "Python")
     taken = {"np", "inputs", name, *functions}
     names: dict[str, str] = {}
     for one in inputs:
@@ -67,8 +69,10 @@ def c_source(rows: Sequence[Row], inputs: Sequence[str], functions: Mapping[str,
         ValueError: if the name is no identifier, or taken.
     """
     _check_function(name, {"inputs", "outputs", *_C_NAMES.split(), *functions})
-    if not name.isascii():
-        raise ValueError(f"the name of a function in C has letters of the English alphabet, got {name!r}")
+    for own in (name, *functions):
+        _check_own(own, {"inputs", "outputs", *_C_NAMES.split()} if own != name else set(), "C")
+        if not own.isascii():
+            raise ValueError(f"the name of a function in C has letters of the English alphabet, got {own!r}")
     names = {one: f"v{number}" for number, one in enumerate(inputs)}
     lines = ["/* Equations written by ellzero. */", "#include <math.h>", ""]
     lines += [f"extern double {own}({', '.join(['double'] * num)});" for own, num in functions.items()]
@@ -85,6 +89,13 @@ def _check_function(name: str, taken: set[str]) -> None:
     check_name(name, "a function")
     if name in taken:
         raise ValueError(f"the name of the function, {name!r}, means something else there already; try '{name}_law'")
+
+
+def _check_own(name: str, taken: set[str], language: str) -> None:
+    if name in taken:
+        raise ValueError(
+            f"your function {name!r} means something else in {language}; give the dictionary one of another name"
+        )
 
 
 def _free(name: str, taken: set[str]) -> str:

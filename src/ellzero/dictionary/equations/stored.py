@@ -112,7 +112,7 @@ def read(path: Path, functions: Mapping[str, Callable[..., Tensor]]) -> Parts:
         )
     try:
         return _parts(content, functions)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OverflowError) as error:
         raise ArtifactDamagedError(f"{path.name!r} holds no sound equations: {error}; save them again") from error
 
 

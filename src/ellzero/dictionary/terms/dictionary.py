@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from ellzero.dictionary.terms.functions import FUNCTIONS
 from ellzero.dictionary.terms.inner import Inner, check_name
+from ellzero.dictionary.terms.limits import check_count
 from ellzero.dictionary.terms.tables import Atom, tabulate
 from ellzero.dictionary.terms.term import Term
 from ellzero.dictionary.terms.units import Unit, units_of
@@ -154,6 +155,7 @@ class Dictionary(FollowsCut):
 
     def __mul__(self, other: "Dictionary") -> "Dictionary":
         """All products of a term of one with a term of the other, each once."""
+        check_count(len(self) * len(other), "the number of products")
         return self._joined(other, tuple(dict.fromkeys(one * two for one in self.terms for two in other.terms)))
 
     def _joined(self, other: "Dictionary", terms: tuple[Term, ...]) -> "Dictionary":

@@ -5,12 +5,14 @@ __all__ = ["FUNCTIONS", "Function"]
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
+_Value = TypeVar("_Value", Tensor, NDArray[np.float64])
 
 
 @dataclass(frozen=True)
@@ -36,11 +38,7 @@ class Function:
     parity: Literal["even", "odd", ""] = ""
 
 
-def _same(value: Tensor) -> Tensor:
-    return value
-
-
-def _same_array(value: NDArray[np.float64]) -> NDArray[np.float64]:
+def _same(value: _Value) -> _Value:
     return value
 
 
@@ -60,7 +58,7 @@ def _named(name: str, latex: str, parity: Literal["even", "odd", ""] = "", *, c:
 
 FUNCTIONS: Mapping[str, Function] = MappingProxyType(
     {
-        "identity": Function(_same, _same_array, "", r"\left({}\right)", "({})", "({})", "odd"),
+        "identity": Function(_same, _same, "", r"\left({}\right)", "({})", "({})", "odd"),
         "sin": _named("sin", r"\sin", "odd"),
         "cos": _named("cos", r"\cos", "even"),
         "tan": _named("tan", r"\tan", "odd"),

@@ -11,7 +11,9 @@ import numpy as np
 from ellzero.dictionary.terms.dictionary import Dictionary
 from ellzero.dictionary.terms.inner import Inner
 from ellzero.dictionary.terms.libraries import Inputs, Units, as_polynomial, names_of
+from ellzero.dictionary.terms.limits import check_count, check_degree
 from ellzero.dictionary.terms.term import Term
+from ellzero.errors import nearest
 
 _Wave = tuple[str, str, int]
 """Sine or cosine, the input, and which multiple of its lowest frequency."""
@@ -39,12 +41,13 @@ def fourier(
         inputs: how many, or their names.
         degree: d, the highest frequency.
         products: whether products of two are added: of all `m` sines and cosines `m (m - 1) / 2` for degree 1.
-        period: of all inputs or of each by name; by default 2 pi.
+        period: of all inputs, or by name of some, and 2 pi of the others; by default 2 pi.
         bias: whether the constant term is among them.
         units: of the inputs by name.
 
     Raises:
-        ValueError: if the degree or a period is not positive.
+        ValueError: if the degree is far too large, it or a period is not positive, or a period is for something that is
+            no input.
 
     Example:
         >>> fourier("a b", 1).names
@@ -56,6 +59,12 @@ def fourier(
     names = names_of(inputs)
     if isinstance(degree, bool) or not isinstance(degree, int) or degree < 1:
         raise ValueError(f"the degree of a Fourier dictionary is its highest frequency, from 1 on; got {degree!r}")
+    check_degree(degree, "the highest frequency")
+    num = 2 * len(names) * degree
+    check_count(num + num * (num - 1) // 2 if products else num, "the number of sines, cosines and products")
+    for name in period if isinstance(period, Mapping) else ():
+        if name not in names:
+            raise ValueError(f"there is a period for {name!r}, which is no input{nearest(str(name), names)}")
     rates = {name: _rate(name, period) for name in names}
     waves: list[_Wave] = [(f, name, k) for name in names for k in range(1, degree + 1) for f in ("sin", "cos")]
     terms = {wave: Term.of(wave[0], Inner.of(wave[1]) * (rates[wave[1]] * wave[2])) for wave in waves}
@@ -82,7 +91,7 @@ def trigonometric(
         units: of the inputs by name.
 
     Raises:
-        ValueError: if a name is no input, or a frequency is zero.
+        ValueError: if a name is no input, a frequency is zero, or there are far too many.
 
     Example:
         >>> from ellzero.dictionary import variables
@@ -94,6 +103,9 @@ def trigonometric(
     names = names_of(inputs)
     if isinstance(of, str):
         raise ValueError(f"of is a list of inputs, got the string {of!r}; write [{of!r}]")
+    check_count(
+        frequencies if isinstance(frequencies, int) else len(frequencies), "the number of frequencies", most=1000
+    )
     rates = range(1, frequencies + 1) if isinstance(frequencies, int) else frequencies
     terms: dict[Term, None] = {}
     for argument in [as_polynomial(one, names) for one in of]:
@@ -116,16 +128,18 @@ def _rate(name: str, period: float | Mapping[str, float] | None) -> float:
 def _new_pairs(waves: list[_Wave], degree: int) -> list[tuple[_Wave, _Wave]]:
     """All pairs; of one input only those whose product is no sum of waves and products before it."""
     size = 2 * degree
-    known = {
-        name: [_wave_row(f, k, size) for f in ("sin", "cos") for k in range(1, degree + 1)] for _, name, _ in waves
-    }
+    plain = [_wave_row("cos", 0, size)]
+    plain += [_wave_row(f, k, size) for f in ("sin", "cos") for k in range(1, degree + 1)]  # orthonormal
+    known = {name: np.array(plain) for name in dict.fromkeys(name for _, name, _ in waves)}
     found = []
     for one, other in combinations(waves, 2):
         if one[1] == other[1]:
-            rows = [*known[one[1]], _product_row(one, other, size), _wave_row("cos", 0, size)]
-            if np.linalg.matrix_rank(np.array(rows)) < len(rows):
+            basis, rest = known[one[1]], np.array(_product_row(one, other, size))
+            for _ in range(2):  # twice is enough
+                rest = rest - basis.T @ (basis @ rest)
+            if np.linalg.norm(rest) < 1e-8:
                 continue
-            known[one[1]].append(rows[-2])
+            known[one[1]] = np.vstack([basis, rest / np.linalg.norm(rest)])
         found.append((one, other))
     return found
 

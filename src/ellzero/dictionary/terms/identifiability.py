@@ -29,7 +29,10 @@ class Identifiability:
         dictionary: what was asked about.
         num_samples: on how many samples.
         rank: how many terms can be told apart.
-        condition: of the terms, each scaled to length one; infinite where they cannot be told apart.
+        condition: of the terms, each scaled to length one; infinite where they cannot be told apart, for then
+            coefficients may change without end while the sums stay the same.
+        rest_condition: of the terms that are left when the redundant ones are gone.
+        tolerance: what counted as dependent.
         constant: names of terms that do not vary on the samples, the constant term itself left out.
         duplicated: pairs of names of terms that are multiples of one another.
         relations: how each redundant term depends on those before it.
@@ -40,6 +43,8 @@ class Identifiability:
     num_samples: int
     rank: int
     condition: float
+    rest_condition: float
+    tolerance: float
     constant: tuple[str, ...]
     duplicated: tuple[tuple[str, str], ...]
     relations: tuple[Relation, ...]
@@ -56,10 +61,10 @@ class Identifiability:
         return tuple(relation.term for relation in self.relations)
 
     def __str__(self) -> str:
-        lines = [
-            f"{len(self.dictionary)} terms on {self.num_samples} samples: rank {self.rank}, condition number "
-            f"{self.condition:.3g}"
-        ]
+        condition = f"condition number {self.condition:.3g}"
+        if self.relations:
+            condition = f"so no condition number ({self.rest_condition:.3g} without what is redundant)"
+        lines = [f"{len(self.dictionary)} terms on {self.num_samples} samples: rank {self.rank}, {condition}"]
         lines += [f"constant on the samples: {', '.join(self.constant)}"] if self.constant else []
         lines += [f"multiples of one another: {one} and {other}" for one, other in self.duplicated[:_SHOWN]]
         for relation in self.relations[:_SHOWN]:
@@ -77,20 +82,25 @@ def identifiability(
     r"""Find the terms that samples cannot tell apart, and how they depend on each other.
 
     Columns are scaled to length one and taken in the order of the dictionary; a term whose distance to the span of
-    those before it is below the tolerance is redundant, and written as their sum. A relation that also holds on random
-    inputs is an identity of the functions; otherwise it belongs to where the samples lie, such as
-    :math:`c^2 + s^2 = 1` for a cosine and a sine that are measured.
+    those before it is at most the tolerance is redundant, and written as their sum. The rank is the number of the
+    others. A relation that also holds on random inputs is an identity of the functions; otherwise it belongs to where
+    the samples lie, such as :math:`c^2 + s^2 = 1` for a cosine and a sine that are measured.
+
+    NumPy's `matrix_rank` counts everything above rounding, some 1e-13 for a thousand samples. Terms at a distance of
+    1e-12, such as 1, x and x^2 for x within 1e-6 of 1, have a rank of three there and of two here: their coefficients
+    would have four digits at most, and none with the least noise. Subtract a constant from such inputs, or give
+    `tolerance=1e-13`.
 
     Args:
         dictionary: the candidate terms.
         samples: shape `(num_samples, num_inputs)`.
-        tolerance: what counts as dependent; by default 1e-10 for float64, 1e-5 for float32.
+        tolerance: what counts as dependent; by default 1e-10 for float64, 1e-5 for float32, 1e-2 for half precision.
 
     Returns:
         A report; print it. `report.canonical` is the dictionary without redundant terms.
 
     Raises:
-        ValueError: if there are fewer samples than terms.
+        ValueError: if there are fewer samples than terms, or the tolerance does not lie between 0 and 1.
         NonFiniteError: if a term overflows on the samples; it is named.
 
     Example:
@@ -98,7 +108,7 @@ def identifiability(
         >>> angle = torch.linspace(0, 6, 100, dtype=torch.float64)
         >>> report = identifiability(polynomial("c s", 2), torch.stack([angle.cos(), angle.sin()], -1))
         >>> print(report)
-        6 terms on 100 samples: rank 5, condition number inf
+        6 terms on 100 samples: rank 5, so no condition number (3.11 without what is redundant)
         c^2 + s^2 - 1 = 0  (on these samples)
         leave out: s^2
         >>> report.canonical.names
@@ -108,6 +118,8 @@ def identifiability(
     if x.dim() != 2:
         raise ValueError(f"samples have a row for each sample, shape (num_samples, num_inputs); got {tuple(x.shape)}")
     limit = _TOLERANCE[min(8, x.element_size())] if tolerance is None else tolerance
+    if not 0 <= limit < 1:
+        raise ValueError(f"the tolerance is a share from 0 to 1, got {limit}; leave it out for the default")
     if len(x) < len(dictionary):
         raise ValueError(
             f"{len(x)} samples cannot tell {len(dictionary)} terms apart; give at least as many, or fewer terms"
@@ -121,6 +133,8 @@ def identifiability(
         len(columns),
         len(kept),
         np.inf if found else _condition(columns),
+        _condition(columns[:, [name not in redundant for name in dictionary.names]]),
+        limit,
         _constant(dictionary, columns, limit),
         _duplicated(dictionary, columns, limit),
         found,
@@ -129,6 +143,8 @@ def identifiability(
 
 
 def _condition(columns: Array) -> float:
+    if not columns.shape[1]:
+        return float("nan")
     values = np.linalg.svd(columns / np.linalg.norm(columns, axis=0), compute_uv=False)
     return float(values[0] / values[-1])
 

@@ -5,9 +5,12 @@ __all__ = ["Inner", "Powers", "by_name", "check_name", "joined", "monomial_text"
 import keyword
 import math
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
+
+from ellzero.dictionary.terms.limits import MOST_PARTS, check_count, check_degree
 
 Powers: TypeAlias = tuple[tuple[str, int], ...]
 """A monomial: names of inputs with positive powers, in the order of `by_name`; the constant has none."""
@@ -23,7 +26,7 @@ class Inner:
         parts: monomials with their coefficients. They are put in order; zeros are dropped, equal monomials added.
 
     Raises:
-        ValueError: if a name is no identifier, a power is not positive, or a coefficient is not finite.
+        ValueError: if a name is no identifier, a power not positive or far too large, or a coefficient is not finite.
 
     Example:
         >>> x, y = variables("x y")
@@ -39,7 +42,8 @@ class Inner:
         found: dict[Powers, float] = {}
         for powers, coefficient in self.parts:
             key = _monomial(powers)
-            found[key] = found.get(key, 0.0) + float(coefficient)
+            found[key] = found.get(key, 0.0) + _float(coefficient)
+        check_count(len(found), "the number of monomials of a polynomial", most=MOST_PARTS)
         for powers, coefficient in found.items():
             if not math.isfinite(coefficient):
                 raise ValueError(f"the coefficient of {monomial_text(powers)} is {coefficient}; give a finite number")
@@ -80,6 +84,7 @@ class Inner:
     def __pow__(self, power: int) -> "Inner":
         if isinstance(power, bool) or not isinstance(power, int) or power < 0:
             raise ValueError(f"a polynomial can be raised to whole powers from 0 on, got {power!r}")
+        check_degree(power, "the power of a polynomial")
         result = Inner.constant(1.0)
         for _ in range(power):
             result = result * self
@@ -158,6 +163,9 @@ def check_name(name: str, what: str = "an input") -> str:
             f"the name of {what} must be made of letters, digits and underscores and not begin with a digit, got "
             f"{name!r}; try {hint!r}"
         )
+    if unicodedata.normalize("NFKC", name) != name:  # Python would take it for another name
+        hint = unicodedata.normalize("NFKC", name)
+        raise ValueError(f"the name of {what} has letters that Python reads as others, got {name!r}; write {hint!r}")
     return name
 
 
@@ -201,7 +209,15 @@ def _monomial(powers: Powers) -> Powers:
         if isinstance(power, bool) or not isinstance(power, int) or power < 1:
             raise ValueError(f"the power of {name!r} in a polynomial must be a positive whole number, got {power!r}")
         found[name] = found.get(name, 0) + power
+    check_degree(sum(found.values()), "the degree of a monomial")
     return tuple(sorted(found.items(), key=lambda item: by_name(item[0])))
+
+
+def _float(coefficient: float) -> float:
+    try:
+        return float(coefficient)
+    except OverflowError:  # a whole number of more than 308 digits
+        return math.inf
 
 
 def _rank(powers: Powers) -> tuple[object, ...]:

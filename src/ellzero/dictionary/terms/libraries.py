@@ -3,6 +3,7 @@
 __all__ = ["Inputs", "Units", "as_polynomial", "chosen_of", "custom", "identity", "names_of", "polynomial", "rational"]
 
 import inspect
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations, combinations_with_replacement
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from ellzero.dictionary.terms.dictionary import Dictionary, check_functions
 from ellzero.dictionary.terms.inner import Inner
+from ellzero.dictionary.terms.limits import check_count, check_degree
 from ellzero.dictionary.terms.term import Factor, Term
 from ellzero.dictionary.terms.units import Unit
 from ellzero.errors import nearest
@@ -58,7 +60,7 @@ def polynomial(
         units: of the inputs by name.
 
     Raises:
-        ValueError: if the degree is negative, or nothing is left.
+        ValueError: if the degree is negative or far too large, or nothing is left.
 
     Example:
         >>> polynomial("x y", 2).names
@@ -68,7 +70,10 @@ def polynomial(
     """
     names = names_of(inputs)
     _whole("degree", degree, least=0)
+    check_degree(degree, "the degree")
     used = chosen_of(names, only)
+    many = math.comb(len(used) + degree, degree) if interactions else len(used) * degree
+    check_count(many, f"the number of monomials of degree {degree} in {len(used)} inputs")
     terms = [Term()] if bias else []
     for power in range(1, degree + 1):
         if interactions:
@@ -147,7 +152,9 @@ def custom(
     check_functions(functions)
     terms: dict[Term, None] = {}
     for name, function in functions.items():
-        listed = combinations(names, _arity(name, function)) if of is None else map(_as_tuple, of)
+        arity = _arity(name, function) if of is None else 0
+        check_count(math.comb(len(names), arity), f"the number of terms of {name!r}")
+        listed = combinations(names, arity) if of is None else map(_as_tuple, of)
         for arguments in listed:
             first, *more = [as_polynomial(argument, names) for argument in arguments]
             terms[Term((Factor(name, first, 1, tuple(more)),))] = None
@@ -164,6 +171,7 @@ def names_of(inputs: Inputs) -> tuple[str, ...]:
         return tuple(re.split(r"[\s,]+", inputs.strip()))
     if isinstance(inputs, int):
         _whole("the number of inputs", inputs, least=1)
+        check_count(inputs, "the number of inputs")
         return tuple(f"x{number}" for number in range(inputs))
     return tuple(inputs)
 

@@ -7,11 +7,14 @@ from collections.abc import Iterable, Sequence
 
 from ellzero.dictionary.terms.dictionary import Dictionary
 from ellzero.dictionary.terms.functions import FUNCTIONS
-from ellzero.dictionary.terms.inner import Inner
+from ellzero.dictionary.terms.inner import Inner, number_text
 from ellzero.dictionary.terms.term import Factor, Term
 from ellzero.errors import nearest
 
 _PIECE = re.compile(r"(?P<name>[A-Za-z_]\w*)(\((?P<inside>[^()]*)\))?(\^(?P<power>\d+))?")
+_ONE = re.compile(r"1(?=[\s*]|$)")
+"""The constant, by itself or as a factor: products of libraries are called `1 sin(1 x0)`."""
+
 _SCALED = re.compile(r"(?P<number>[+-]?[\d.]+(e[+-]?\d+)?)?\s*\*?\s*(?P<name>[A-Za-z_]\w*)")
 
 
@@ -48,7 +51,7 @@ def from_pysindy(names: Sequence[str], inputs: Sequence[str]) -> Dictionary:
         ValueError: if a name cannot be read, or holds an input or a function that is not known.
 
     Example:
-        >>> from_pysindy(["1", "x0", "x0^2 x1", "sin(2 x0)"], ["x0", "x1"]).names
+        >>> from_pysindy(["1", "x0", "x0^2 x1", "1 sin(2 x0)"], ["x0", "x1"]).names
         ('1', 'x0', 'x0^2 x1', 'sin(2 x0)')
     """
     return Dictionary(tuple(inputs), [_read(name, inputs) for name in names])
@@ -66,15 +69,18 @@ def _factor(factor: Factor, inputs: Sequence[str]) -> str:
     power = "" if factor.power == 1 else f"^{factor.power}"
     match factor.inner.parts:
         case ((((name, 1),), number),) if factor.function in {"sin", "cos"}:
-            return f"{factor.function}({number:g} {name}){power}"
+            return f"{factor.function}({number_text(number)} {name}){power}"
     return factor.text(inputs)
 
 
 def _read(name: str, inputs: Sequence[str]) -> Term:
-    if name.strip() == "1":
-        return Term.constant()
     found, position, text = Term.constant(), 0, name.strip()
+    if not text:
+        raise ValueError("a feature name is empty; the constant is called '1'")
     while position < len(text):
+        if one := _ONE.match(text, position):
+            position = _next(text, one.end())
+            continue
         piece = _PIECE.match(text, position)
         if piece is None:
             raise ValueError(
@@ -87,8 +93,13 @@ def _read(name: str, inputs: Sequence[str]) -> Term:
         else:
             function = _known(piece["name"], FUNCTIONS, name)
             found = found * Term.of(function, _inner(piece["inside"], inputs, name), power)
-        position = piece.end() + len(text[piece.end() :]) - len(text[piece.end() :].lstrip(" *"))
+        position = _next(text, piece.end())
     return found
+
+
+def _next(text: str, position: int) -> int:
+    """Where the next factor begins."""
+    return len(text) - len(text[position:].lstrip(" *"))
 
 
 def _inner(text: str, inputs: Sequence[str], name: str) -> Inner:

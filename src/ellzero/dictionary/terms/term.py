@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from ellzero.dictionary.terms.functions import FUNCTIONS
 from ellzero.dictionary.terms.inner import Inner, by_name, check_name
+from ellzero.dictionary.terms.limits import check_degree
 
 _ORDER = {name: number for number, name in enumerate(FUNCTIONS)}
 
@@ -22,7 +23,7 @@ class Factor:
         more: further arguments, for functions of your own.
 
     Raises:
-        ValueError: if the power is not a whole number or zero, or a name is no identifier.
+        ValueError: if the power is not a whole number, zero or far too large, or a name is no identifier.
 
     Example:
         >>> from ellzero.dictionary.terms.inner import variables
@@ -40,6 +41,7 @@ class Factor:
         check_name(self.function, "a function")
         if isinstance(self.power, bool) or not isinstance(self.power, int) or self.power == 0:
             raise ValueError(f"the power of {self.function!r} must be a whole number but zero, got {self.power!r}")
+        check_degree(abs(self.power), f"the power of {self.function!r}")
         known = FUNCTIONS.get(self.function)
         if known is not None and self.more:
             raise ValueError(f"{self.function!r} takes one argument, got {1 + len(self.more)}")
@@ -82,6 +84,9 @@ class Term:
     Args:
         factors: in any order; none for the constant term.
 
+    Raises:
+        ValueError: if the powers together are far too large.
+
     Example:
         >>> from ellzero.dictionary.terms.inner import variables
         >>> x, y = variables("x y")
@@ -104,6 +109,7 @@ class Term:
             found.setdefault(key, factor)
             powers[key] = powers.get(key, 0) + factor.power
         merged = [replace(factor, power=powers[key]) for key, factor in found.items() if powers[key]]
+        check_degree(sum(abs(factor.power) for factor in merged), "the degree of a term")
         object.__setattr__(self, "factors", tuple(sorted(merged, key=_rank)))
 
     @classmethod

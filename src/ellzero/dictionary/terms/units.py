@@ -11,7 +11,8 @@ from ellzero.dictionary.terms.inner import Inner
 from ellzero.dictionary.terms.term import Factor, Term
 from ellzero.errors import nearest
 
-_PART = re.compile(r"([^\W\d]+)(?:\^\(?(-?\d+(?:/\d+)?)\)?)?")
+_NAME = re.compile(r"[^\W\d_]+(?:_[^\W\d_]+)*")
+_PART = re.compile(rf"({_NAME.pattern})(?:\^\(?(-?\d+(?:/\d+)?)\)?)?")
 _KEEP = frozenset({"identity", "abs"})
 
 
@@ -20,7 +21,11 @@ class Unit:
     """A product of powers of base units; none for a pure number.
 
     Args:
-        powers: names with exponents, in any order; zeros are dropped.
+        powers: names with exponents, in any order; zeros are dropped. Names are made of letters, such as `m`, `µm` or
+            `mol`, perhaps with single underscores between them.
+
+    Raises:
+        ValueError: if a name is made of something else.
 
     Example:
         >>> Unit.parse("m/s^2") * Unit.parse("s")
@@ -32,6 +37,8 @@ class Unit:
     def __post_init__(self) -> None:
         found: dict[str, Fraction] = {}
         for name, power in self.powers:
+            if not _NAME.fullmatch(name):
+                raise ValueError(f"the unit {name!r} is not made of letters; write it like 'm' or 'mol'")
             found[name] = found.get(name, Fraction(0)) + power
         object.__setattr__(self, "powers", tuple(sorted((name, power) for name, power in found.items() if power)))
 
@@ -50,7 +57,7 @@ class Unit:
                 if part in ("", "1"):
                     continue
                 found = _PART.fullmatch(part)
-                if found is None:
+                if found is None or re.search(r"/0+\b", part):
                     raise ValueError(f"the unit {text!r} cannot be read at {part!r}; write it like 'kg m/s^2'")
                 powers.append((found[1], Fraction(found[2] or 1) * (-1 if number else 1)))
         return cls(tuple(powers))
@@ -60,8 +67,11 @@ class Unit:
         """The unit of a term.
 
         Raises:
-            ValueError: if it adds quantities of different units, or takes a function of one that has a unit.
+            ValueError: if it adds quantities of different units, takes a function of one that has a unit, or depends on
+                something that has no unit.
         """
+        for name in sorted(term.inputs - inputs.keys()):
+            raise ValueError(f"there is no unit for {name!r} in the term {str(term)!r}{nearest(name, inputs)}")
         result = cls()
         for factor in term.factors:
             result = result * _of_factor(factor, inputs) ** factor.power
