@@ -195,3 +195,19 @@ def test_products_with_a_vector_count_as_many_multiply_adds_as_the_matrix_has_en
             return torch.dot(self.vector, torch.addmv(y, self.matrix, x)) + torch.vdot(y, y)
 
     assert count(Vectors(), torch.ones(3)).macs == 12 + 12 + 4 + 4
+
+
+def test_a_network_that_differentiates_itself_is_counted():
+    class Gradient(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.one, self.two = nn.Linear(2, 16), nn.Linear(16, 1)
+
+        def forward(self, x):
+            with torch.enable_grad():
+                x = x.detach().requires_grad_(True)
+                found = self.two(self.one(x).tanh())
+                return found, torch.autograd.grad(found.sum(), x)[0]
+
+    # forwards 2 * 16 + 16, and the same number again for the gradient in the inputs, for each of three rows
+    assert count(Gradient(), torch.randn(3, 2)).macs == 2 * 3 * 48

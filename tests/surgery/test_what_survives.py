@@ -196,3 +196,27 @@ def test_marks_on_parameters_survive():
     network = Network()
     network.stem.weight._no_weight_decay = True
     assert cut(network).stem.weight._no_weight_decay is True
+
+
+class Counting(nn.Module):
+    """Counts its calls in a buffer, on which its output depends, and replaces another."""
+
+    def __init__(self):
+        super().__init__()
+        self.one, self.two = nn.Linear(4, 8), nn.Linear(8, 2)
+        self.register_buffer("calls", torch.zeros(()))
+        self.register_buffer("last", torch.zeros(2))
+
+    def forward(self, x):
+        self.calls += 1
+        found = self.two(self.one(x).relu()) * self.calls
+        self.last = found.detach().mean(0)
+        return found
+
+
+def test_buffers_that_a_forward_pass_changes_are_as_before():
+    network = Counting()
+    small = l0.prune(l0.Gated(network, torch.randn(3, 4)), plan=l0.Plan({"one": (0, 3)}))
+    for one in (network, small):
+        assert float(one.calls) == 0
+        assert not one.last.any()

@@ -9,9 +9,10 @@ from types import MappingProxyType
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map
-from torch.utils.flop_counter import FlopCounterMode, flop_registry
+from torch.utils.flop_counter import flop_registry
 
 from ellzero.graph.record import Call, Value
 from ellzero.graph.shadow import Example, Shadow, on_shadow
@@ -50,11 +51,9 @@ def count(model: nn.Module, example: Example) -> Count:
         >>> count(nn.Linear(3, 4), torch.zeros(1, 3))
         Count(params=16, macs=12)
     """
-    counter = FlopCounterMode(display=False, custom_mapping=dict(_UNCOUNTED))
+    counter = _Counter()
 
     def counted(shadow: Shadow) -> None:
-        shadow.model.requires_grad_(False)
-
         def network(*args: Any, **kwargs: Any) -> Any:
             with counter:
                 return shadow.model(*args, **kwargs)
@@ -62,18 +61,51 @@ def count(model: nn.Module, example: Example) -> Count:
         shadow.run(network)
 
     on_shadow(model, example, counted)
-    return Count(sum(parameter.numel() for parameter in model.parameters()), counter.get_total_flops() // 2)
+    return Count(sum(parameter.numel() for parameter in model.parameters()), counter.flops // 2)
+
+
+class _Counter(TorchDispatchMode):
+    """Adds up what operations cost; unlike PyTorch's counter it sets no hooks, which `autograd.grad` would meet."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.flops = 0
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        """Run an operation, or those that it is made of."""
+        kwargs = kwargs or {}
+        packet = func.overloadpacket
+        if not _is_counted(packet) and func is not torch.ops.prim.device.default:
+            with self:
+                parts = func.decompose(*args, **kwargs)
+            if parts is not NotImplemented:
+                return parts
+        results = func(*args, **kwargs)
+        self.flops += _flops(packet, args, kwargs, results)
+        return results
 
 
 def multiply_adds_of(call: Call) -> int:
     """The multiply-adds of one recorded operation, as `count` counts them; none if it does no linear algebra."""
-    packet = call.op.overloadpacket
+    return _flops(call.op.overloadpacket, call.args, call.kwargs, call.results) // 2
+
+
+def _is_counted(packet: Any) -> bool:
+    return packet in _UNCOUNTED or packet in flop_registry
+
+
+def _flops(packet: Any, args: Any, kwargs: Any, results: Any) -> int:
+    """By the shapes of what goes in and comes out."""
+    if not _is_counted(packet):
+        return 0
     args, kwargs, results = tree_map(
-        lambda leaf: torch.Size(leaf.shape) if isinstance(leaf, Value) else leaf, (call.args, call.kwargs, call.results)
+        lambda leaf: torch.Size(leaf.shape) if isinstance(leaf, Value | Tensor) else leaf, (args, kwargs, results)
     )
     if packet in _UNCOUNTED:
-        return _UNCOUNTED[packet](*args) // 2
-    return int(flop_registry[packet](*args, **kwargs, out_val=results)) // 2 if packet in flop_registry else 0
+        return _UNCOUNTED[packet](*args)
+    return int(flop_registry[packet](*args, **kwargs, out_val=results))
 
 
 def _attention(query: Sequence[int], key: Sequence[int], value: Sequence[int], *_: Any, **__: Any) -> int:

@@ -43,7 +43,7 @@ def exported_graph(model: nn.Module, example: Example) -> GraphModule:
     finally:
         for module, training in flags:
             module.training = training
-    graph = program.module(check_guards=False)
+    graph = program.module(check_guards=True)  # with the conditions on inputs under which it is the network
     inline(graph)
     graph.graph.eliminate_dead_code()
     _rename(graph, model)

@@ -113,7 +113,8 @@ class _Search:
     def fix_head_width(self) -> None:
         """Write out the width of a head, where a class takes it from two numbers of which one may change."""
         width, heads = get(self.config, ("hidden_size",)), get(self.config, ("num_attention_heads",))
-        if get(self.config, ("head_dim",)) is None and width and heads and width % heads == 0:
+        is_free = "head_dim" in vars(self.config) or not hasattr(type(self.config), "head_dim")  # or it is computed
+        if get(self.config, ("head_dim",)) is None and is_free and width and heads and width % heads == 0:
             fixed = set_to(self.config, ("head_dim",), width // heads)
             one_head = [set_to(config, ("num_attention_heads",), 1) for config in (fixed, self.config)]
             if Built(self.kind, one_head[0]).shapes != Built(self.kind, one_head[1]).shapes:

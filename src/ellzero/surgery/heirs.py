@@ -21,7 +21,8 @@ class Heir:
 
     Attributes:
         name: in the gated network, without gates.
-        small_name: in the pruned network; empty if the parameter went with an emptied layer.
+        small_name: in the pruned network; empty if the parameter went with an emptied layer, or is not used by
+            an exported graph.
         parameter: in the pruned network, or None.
         shape: before.
         kept: for each dimension that was cut, the indices that stayed.
@@ -73,17 +74,20 @@ def heirs(
     """
     layout = Layout.of(structure.channels)
     kept = kept_indices(layout, structure.plan.open_gates(layout))
-    return {name: _heir(name, parameter, small, kept, factors) for name, parameter in before.items()}
+    is_graph = structure.channels.exported  # which leaves out what evaluation does not use
+    return {name: _heir(name, parameter, small, kept, factors, may_miss=is_graph) for name, parameter in before.items()}
 
 
 def _heir(
-    name: str, parameter: nn.Parameter, small: nn.Module, kept: Mapping[Slot, Tensor], factors: Mapping[Slot, Tensor]
-) -> Heir:
+    name: str, parameter: nn.Parameter, small: nn.Module, kept: Mapping[Slot, Tensor], factors: Mapping[Slot, Tensor],
+    *, may_miss: bool,
+) -> Heir:  # fmt: skip
     shape = parameter.shape
     own = {dim: kept[name, dim] for dim in range(len(shape)) if (name, dim) in kept}
     expected = torch.Size(len(own[dim]) if dim in own else size for dim, size in enumerate(shape))
     small_name, found = _find(small, name)
-    if expected.numel() and (found is None or found.shape != expected):
+    is_right = may_miss if found is None else found.shape == expected
+    if expected.numel() and not is_right:
         state = "is not there" if found is None else f"has shape {tuple(found.shape)}"
         raise SurgeryError(
             f"the plan leaves {tuple(expected)} of {name!r}, but in the pruned {type(small).__name__} it {state}; "

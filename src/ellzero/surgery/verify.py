@@ -20,8 +20,14 @@ _MIXED = 2.0**-6
 
 @contextmanager
 def evaluating(*models: nn.Module) -> Iterator[None]:
-    """Within it the networks are in evaluation mode; afterwards every module has its own flag back."""
+    """Within it the networks are in evaluation mode; afterwards every module has its own flag and buffers back."""
     flags = [(module, module.training) for model in models for module in model.modules()]
+    buffers = [
+        (module, name, buffer, buffer.detach().clone())
+        for module, _ in flags
+        for name, buffer in module._buffers.items()
+        if buffer is not None
+    ]
     try:
         for model in models:
             model.eval()
@@ -29,6 +35,15 @@ def evaluating(*models: nn.Module) -> Iterator[None]:
     finally:
         for module, training in flags:
             module.training = training
+        with torch.no_grad():
+            for module, name, buffer, before in buffers:  # some count their calls, or keep what they have seen
+                module._buffers[name] = buffer
+                if not buffer.is_meta and not _same(buffer, before):
+                    buffer.copy_(before)
+
+
+def _same(one: Tensor, other: Tensor) -> bool:
+    return one.shape == other.shape and torch.equal(one, other)
 
 
 def like(example: Example, model: nn.Module) -> Any:
@@ -133,8 +148,8 @@ def _check_repeatable(network: nn.Module, example: Example, before: list[Tensor]
         again = tensors_in(forward(network, example))
     if not all(torch.equal(one, other) for one, other in zip(before, again, strict=True)):
         raise SurgeryError(
-            "the network draws random numbers in evaluation mode, so that no cut of it can be compared; let dropout "
-            "and noise depend on self.training"
+            "the network draws random numbers in evaluation mode, or counts its calls in an attribute, so that no cut "
+            "of it can be compared; let dropout and noise depend on self.training, and keep counters in buffers"
         )
 
 
