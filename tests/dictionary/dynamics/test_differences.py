@@ -52,7 +52,7 @@ def test_the_spectral_derivative_is_exact_for_waves_on_the_grid():
 
 
 def test_the_spectral_derivative_refuses_irregular_stamps_and_says_what_supports_them():
-    with pytest.raises(ValueError, match='irregular time stamps are supported by "finite" and "smoothed"'):
+    with pytest.raises(ValueError, match='irregular time stamps are supported by "weak", "finite" and "smoothed"'):
         spectral_difference(torch.zeros(61, 1), stamps("irregular"))
 
 
