@@ -54,7 +54,7 @@ def save(model: nn.Module, folder: Path | str, *, overwrite: bool = False) -> No
         whole = (
             "model.equations().save('law.json')"
             if hasattr(model, "equations")
-            else "safetensors.torch.save_model(model, path)"
+            else "save_model(model, path) of safetensors"
         )
         raise SurgeryError(
             f"this {type(model).__name__} was not pruned; pass what prune(...) returned, or keep it as it is: {whole}"
