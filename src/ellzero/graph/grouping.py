@@ -34,7 +34,7 @@ def gather(model: nn.Module, labels: Labels, recording: Recording, *, inputs: bo
     """
     slots = Slots(labels)
     work = count_work(labels, slots)
-    norms = settle_norms(model, labels, slots)
+    norms = settle_norms(model, labels, slots, recording)
     selectable = _selectable(model, labels)
     parameters = {name for name, _ in model.named_parameters()}
     shapes = {name: value.shape for name, value in recording.stored.items() if name in parameters}

@@ -55,11 +55,12 @@ class Split:
 
 @dataclass(frozen=True)
 class Normed:
-    """A module that normalises its last dimension across channels, and their labels."""
+    """A module that normalises its last dimension across channels, their labels, and the number of the value."""
 
     module: str
     centred: bool
     labels: Vector
+    source: int
 
 
 @dataclass

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ellzero.graph.channels import Channels, Norm
 from ellzero.graph.labels import Labels, Normed
-from ellzero.graph.record import Call
+from ellzero.graph.record import Call, Recording
 from ellzero.graph.toil import Slots
 
 
@@ -25,7 +25,7 @@ def _layer_norm(labels: Labels, call: Call) -> bool:
         return False
     for value in affine:
         labels.unite(channels, labels.of(value)[0])
-    labels.norms.append(Normed(call.module, "layer_norm" in str(call.op.overloadpacket), channels))
+    labels.norms.append(Normed(call.module, "layer_norm" in str(call.op.overloadpacket), channels, source.number))
     labels.put(call.targets[0], labels.of(source))
     return True
 
@@ -38,10 +38,12 @@ def _mean(labels: Labels, call: Call) -> bool:
     is_last = isinstance(dims, (list, tuple)) and [dim % len(source.shape) for dim in dims] == [last]
     if not is_last or last not in labels.of(source) or not call.module or len(out.shape) != len(source.shape):
         return False
-    labels.norms.append(Normed(call.module, False, labels.of(source)[last]))
+    labels.norms.append(Normed(call.module, False, labels.of(source)[last], source.number))
     labels.put(out, {dim: found for dim, found in labels.of(source).items() if dim != last})
     return True
 
+
+_AS_IT_IS = frozenset(f"aten.{name}" for name in ("_to_copy", "clone", "detach", "alias", "contiguous", "pow"))
 
 NORMALISATION: Mapping[str, Callable[[Labels, Call], bool]] = MappingProxyType(
     {
@@ -54,22 +56,35 @@ NORMALISATION: Mapping[str, Callable[[Labels, Call], bool]] = MappingProxyType(
 """Rules that apply when channels which are normalised together may be removed; false where they do not."""
 
 
-def settle_norms(model: nn.Module, labels: Labels, slots: Slots) -> tuple[Norm, ...]:
+def settle_norms(model: nn.Module, labels: Labels, slots: Slots, recording: Recording) -> tuple[Norm, ...]:
     """Find a stored dimension with the channels of each norm; where there is none, the channels are pinned.
 
     Args:
-        model: its norms must be modules without children that are called with the values alone.
+        model: its norms must be modules without children that are called with the values alone, channels last.
         labels: after the network has run on them; extended by pins.
         slots: their stored dimensions.
+        recording: what the modules do.
     """
     found: dict[str, Norm] = {}
+    made_by = {value.number: call for call in recording.calls for value in call.targets}
     for normed in labels.norms:
         alike = [slot for slot in slots.alike(normed.labels) if labels.widths[slot] == len(normed.labels)]
         is_leaf = not list(model.get_submodule(normed.module).children())
-        norm = Norm(normed.module, normed.centred, *alike[0]) if alike and is_leaf else None
+        fits = alike and is_leaf and _is_called_with(normed, made_by)
+        norm = Norm(normed.module, normed.centred, *alike[0]) if fits else None
         if norm is None or found.setdefault(normed.module, norm) != norm:
             labels.pin(normed.labels, f"normalised together in {normed.module!r}")
     return tuple(found.values())
+
+
+def _is_called_with(normed: Normed, made_by: Mapping[int, Call]) -> bool:
+    """Whether the module normalises what it is called with, and does not permute it first."""
+    call = made_by.get(normed.source)
+    while call is not None and call.module == normed.module:
+        if torch.Tag.pointwise not in call.op.tags and str(call.op.overloadpacket) not in _AS_IT_IS:
+            return False
+        call = made_by.get(call.sources[0].number) if call.sources else None
+    return True
 
 
 def gated_norms(channels: Channels) -> tuple[Norm, ...]:

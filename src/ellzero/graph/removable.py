@@ -21,6 +21,14 @@ Carries: TypeAlias = Mapping[int, tuple[frozenset[int], ...]]
 # (https://github.com/pytorch/pytorch/issues/141219); to be removed with the support of older versions.
 _DIVIDES_BY_HEADS = TorchVersion(torch.__version__) < "2.13"
 
+_IMAGES = (
+    "aten.upsample_linear1d aten.upsample_bilinear2d aten.upsample_bicubic2d aten.upsample_trilinear3d"
+    " aten.upsample_nearest1d aten.upsample_nearest2d aten.upsample_nearest3d aten._upsample_nearest_exact1d"
+    " aten._upsample_nearest_exact2d aten._upsample_nearest_exact3d aten._upsample_bilinear2d_aa"
+    " aten._upsample_bicubic2d_aa"
+)
+"""Their kernels refuse images without channels, which tensors of shape only do not show."""
+
 _ALWAYS = -1
 """Stands for values that belong to no gated group."""
 
@@ -38,7 +46,8 @@ def mark_removable(channels: Channels, recording: Recording, carries: Carries) -
     """
     steps = list(_steps(recording, carries))
     reached = _reached(recording, steps, 0)
-    last = _heads(recording, carries) if _DIVIDES_BY_HEADS else frozenset()
+    last = _at(_IMAGES.split(), recording, carries)
+    last = last | _at(ATTENTION, recording, carries) if _DIVIDES_BY_HEADS else last
     candidates = [
         number
         for number, group in enumerate(channels.groups)
@@ -59,10 +68,10 @@ def mark_removable(channels: Channels, recording: Recording, carries: Carries) -
     return replace(channels, groups=tuple(groups))
 
 
-def _heads(recording: Recording, carries: Carries) -> frozenset[int]:
-    """The groups that are heads of an attention kernel."""
-    kernels = [call for call in recording.calls if str(call.op.overloadpacket) in ATTENTION]
-    return frozenset().union(*(place for call in kernels for place in carries[call.targets[0].number]))
+def _at(names: Iterable[str], recording: Recording, carries: Carries) -> frozenset[int]:
+    """The groups that are in what some operations return."""
+    calls = [call for call in recording.calls if str(call.op.overloadpacket) in names]
+    return frozenset().union(*(place for call in calls for place in carries[call.targets[0].number]))
 
 
 def carried(channels: Channels, labels: Labels, recording: Recording) -> dict[int, tuple[frozenset[int], ...]]:

@@ -146,15 +146,17 @@ def on_shadow(model: nn.Module, example: Example, action: Callable[[Shadow], Res
 
     shown = tree_map(given, example)
 
+    blank = _shadow(model, mode)
+
     def run_without_data(network: Callable[..., Any]) -> Any:
-        with without_fused_layers(), quiet(), torch.no_grad(), mode:
+        with _stateless(blank), without_fused_layers(), quiet(), torch.no_grad(), mode:
             return forward(network, shown)
 
     def run_with_data(network: Callable[..., Any]) -> Any:
         with without_fused_layers(), torch.no_grad(), torch.random.fork_rng(devices=[]):
             return forward(network, example)
 
-    shadow = Shadow(_shadow(model, mode), run_without_data)
+    shadow = Shadow(blank, run_without_data)
     try:
         return action(shadow)
     except (*NEEDS_DATA, TraceError) as error:  # some operations refuse fake tensors that they accept with data
@@ -167,6 +169,20 @@ def on_shadow(model: nn.Module, example: Example, action: Callable[[Shadow], Res
                 "build it on the CPU"
             ) from error
         return action(Shadow(copied(model, {}).eval(), run_with_data, has_data=True))
+
+
+@contextmanager
+def _stateless(model: nn.Module) -> Iterator[None]:
+    """Afterwards modules hold what they held: states and caches of one run, without numbers, are no part of a copy."""
+    before = [(module, dict(vars(module)), dict(module._buffers)) for module in model.modules()]
+    try:
+        yield
+    finally:
+        for module, held, buffers in before:
+            vars(module).clear()
+            vars(module).update(held)
+            module._buffers.clear()
+            module._buffers.update(buffers)
 
 
 @contextmanager

@@ -1,0 +1,74 @@
+"""Networks that keep state between calls, kernels that refuse what shapes allow, norms that turn their input."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+import ellzero as l0
+
+
+class Remembering(nn.Module):
+    """Adds what it computed last, which it keeps as a plain attribute and in a list."""
+
+    def __init__(self):
+        super().__init__()
+        self.one, self.two = nn.Linear(4, 8), nn.Linear(8, 2)
+        self.last = None
+        self.seen = ()
+
+    def forward(self, x):
+        hidden = self.one(x).relu()
+        if self.last is not None and self.last.shape == hidden.shape:
+            hidden = hidden + 0 * self.last
+        self.last, self.seen = hidden, (*self.seen, hidden)
+        return self.two(hidden)
+
+
+def test_state_of_one_run_does_not_reach_the_next():
+    network = Remembering()
+    gated = l0.Gated(network, torch.randn(3, 4))
+    assert network.last is None
+    assert network.seen == ()
+    assert gated.channels.group("one").reason == ""
+    assert gated.channels.num_gates == 8
+
+
+@pytest.mark.parametrize("mode", ["nearest", "bilinear", "bicubic"])
+def test_a_branch_that_is_enlarged_keeps_a_channel(mode):
+    class Branches(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b, self.out = nn.Conv2d(3, 8, 1), nn.Conv2d(3, 8, 1), nn.Conv2d(16, 2, 1)
+
+        def forward(self, x):
+            large = F.interpolate(self.a(x), scale_factor=2, mode=mode)
+            return self.out(torch.cat([large, F.interpolate(self.b(x), scale_factor=2)], 1))
+
+    gated = l0.Gated(Branches().double(), torch.randn(2, 3, 4, 4, dtype=torch.float64)).eval()
+    assert not any(group.removable for group in gated.channels.gated)
+    plan = l0.Plan({"a": tuple(range(7))})
+    small = l0.prune(gated, plan=plan)
+    x = torch.randn(3, 3, 6, 6, dtype=torch.float64)
+    with gated.planned(plan), torch.no_grad():
+        assert torch.allclose(gated(x), small(x), atol=1e-12)
+
+
+class ChannelsFirst(nn.Module):
+    """A layer norm of images, whose channels it brings to the end itself."""
+
+    def __init__(self, width):
+        super().__init__()
+        self.weight, self.bias = nn.Parameter(torch.ones(width)), nn.Parameter(torch.zeros(width))
+
+    def forward(self, x):
+        last = F.layer_norm(x.permute(0, 2, 3, 1), self.weight.shape, self.weight, self.bias)
+        return last.permute(0, 3, 1, 2)
+
+
+@pytest.mark.parametrize("side", [6, 8])  # as many pixels as channels would fit by accident
+def test_the_width_under_a_norm_that_turns_its_input_is_kept(side):
+    network = nn.Sequential(nn.Conv2d(3, 8, 1), ChannelsFirst(8), nn.Conv2d(8, 5, 1), nn.ReLU(), nn.Conv2d(5, 2, 1))
+    channels = l0.trace(network, torch.randn(2, 3, side, side), width=True)
+    assert "normalised together in '1'" in channels.group("0").reason
+    assert channels.group("2").reason == ""
