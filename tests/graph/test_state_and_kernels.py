@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from torch import nn
 
 import ellzero as l0
+from ellzero.errors import TraceError
 
 
 class Remembering(nn.Module):
@@ -72,3 +73,30 @@ def test_the_width_under_a_norm_that_turns_its_input_is_kept(side):
     channels = l0.trace(network, torch.randn(2, 3, side, side), width=True)
     assert "normalised together in '1'" in channels.group("0").reason
     assert channels.group("2").reason == ""
+
+
+@pytest.mark.parametrize("dtype", [torch.int64, torch.float64, torch.float16])
+@pytest.mark.parametrize(
+    ("layer", "message"),
+    [
+        (nn.Linear(4, 3), r"at aten\.\w+: it was given .*float32"),
+        (nn.Conv1d(4, 3, 1), "Input type .* should be the same"),
+    ],
+)
+def test_an_example_of_another_dtype_is_refused_with_the_module(layer, message, dtype):
+    network = nn.Sequential(nn.Identity(), layer, nn.Flatten())
+    example = torch.zeros(2, 4, 4).to(dtype)
+    with pytest.raises(TraceError, match=rf"failed in '1' .*{message}"):
+        l0.trace(network, example)
+
+
+def test_an_example_of_another_dtype_is_fine_where_the_network_casts_it():
+    class Casting(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.one, self.two = nn.Linear(4, 3), nn.Linear(3, 2)
+
+        def forward(self, x):
+            return self.two(self.one(x.float()).relu())
+
+    assert l0.trace(Casting(), torch.zeros(2, 4, dtype=torch.int64)).num_gates == 3

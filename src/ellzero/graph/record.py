@@ -18,6 +18,8 @@ from ellzero.graph.outputs import tensors_in
 from ellzero.graph.progress import module_names
 from ellzero.graph.shadow import NEEDS_DATA, Example, Shadow, on_shadow
 
+_ONE_DTYPE = frozenset(f"aten.{name}" for name in ["mm", "addmm", "bmm", "baddbmm", "mv", "addmv", "convolution"])
+
 
 @dataclass(frozen=True, slots=True)
 class Value:
@@ -145,6 +147,15 @@ def _stored(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
     yield from model.named_buffers()
 
 
+def _refuse_mixed(name: str, args: Any) -> None:
+    """Tensors without numbers can be multiplied whatever their dtypes are; others cannot."""
+    if name in _ONE_DTYPE:
+        dtypes = list(dict.fromkeys(one.dtype for one in args if isinstance(one, Tensor)))
+        if len(dtypes) > 1:
+            names = " and ".join(str(dtype).removeprefix("torch.") for dtype in dtypes)
+            raise TypeError(f"it was given {names}, and takes operands of one dtype only")
+
+
 class Recorder(TorchDispatchMode):
     """Within it every ATen operation is written down in `calls`, as one of the module on top of `stack`."""
 
@@ -180,6 +191,7 @@ class Recorder(TorchDispatchMode):
         kwargs = kwargs or {}
         before = self.as_values(args), self.as_values(kwargs)
         try:
+            _refuse_mixed(str(func.overloadpacket), args)
             result = func(*args, **kwargs)
         except Exception:
             self.failed = f", at {func.overloadpacket}"
