@@ -24,10 +24,11 @@ from ellzero.recipes.pendulum import PendulumSettings, Pictures, answer
 
 @dataclass(frozen=True)
 class RewardSettings(PendulumSettings):
-    """Ten terms: powers of the cosine up to twelve, and all monomials up to degree two."""
+    """Ten terms: powers of the cosine up to twelve, which nearly cancel, and all monomials up to degree two."""
 
     terms: int = 10
     degree: int = 12
+    precision: int = 6
 
 
 def candidates(degree: int) -> Dictionary:
