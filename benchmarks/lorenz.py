@@ -27,6 +27,7 @@ STAMPS = np.arange(1001) * 0.01
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--first", type=int, default=0, help="number of the first seed")
     parser.add_argument("--noise", type=float, nargs="+", default=[0.0, 0.01, 0.05, 0.1, 0.25])
     parser.add_argument("--degrees", type=int, nargs="+", default=[3, 5])
     parser.add_argument("--cache", type=Path, default=Path.home() / ".cache" / "ellzero-benchmarks")
@@ -35,7 +36,9 @@ def main() -> None:
     rows = []
     for degree in options.degrees:
         for noise in options.noise:
-            data = {f"seed{seed:03}": measured(seed, noise) for seed in range(options.seeds)}
+            data = {
+                f"seed{seed:03}": measured(seed, noise) for seed in range(options.first, options.first + options.seeds)
+            }
             rows.append(
                 {"degree": degree, "noise": noise, "seeds": options.seeds, "found": judged(data, degree, options.cache)}
             )
