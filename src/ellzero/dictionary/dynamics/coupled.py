@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ellzero.dictionary.dynamics.evidence import Evidence
-from ellzero.dictionary.dynamics.thinning import independent, thinned
+from ellzero.dictionary.dynamics.thinning import independent, remainder, thinned
 
 ROUNDS = 400
 NEW = 1e-18
@@ -185,11 +185,7 @@ class _Search:
 
     def _rest(self, support: list[int]) -> tuple[Tensor, Tensor]:
         """Square of what is new in each column beside the chosen ones, and its product with the aim."""
-        new = self.columns
-        if support:
-            basis = self._basis(support)
-            for _ in range(2):  # once leaves the rounding errors of what is taken away
-                new = new - basis @ (basis.mT @ new)
+        new = remainder(self.columns, self._basis(support)) if support else self.columns
         return new.square().sum(0), new.mT @ self.aim
 
     def _gains(self, support: list[int]) -> Tensor:

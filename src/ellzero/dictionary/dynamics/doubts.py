@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from ellzero.dictionary.dynamics.estimate import LOOSE, Estimate
+from ellzero.dictionary.dynamics.thinning import remainder
 from ellzero.dictionary.terms.dictionary import Dictionary
 
 TOLERANCE = 1e-10
@@ -34,10 +35,7 @@ def of_terms(dictionary: Dictionary, coefficients: Tensor, inputs: Tensor) -> tu
     equal: list[str] = []
     for row in coefficients:
         chosen = row != 0
-        basis = torch.linalg.qr(columns[:, chosen])[0]
-        rest = columns
-        for _ in range(2):
-            rest = rest - basis @ (basis.mT @ rest)
+        rest = remainder(columns, torch.linalg.qr(columns[:, chosen])[0])
         replaces = ~chosen & (rest.square().sum(0).sqrt() <= TOLERANCE) & (columns != 0).any(0)
         equal += [dictionary.names[index] for index in replaces.nonzero()[:, 0].tolist()]
     if not equal:

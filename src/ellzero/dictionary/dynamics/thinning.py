@@ -1,11 +1,27 @@
 """Backward elimination: from all terms to few, each step giving up the one that explains least."""
 
-__all__ = ["independent", "thinned"]
+__all__ = ["independent", "remainder", "thinned"]
 
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
+
+
+def remainder(columns: Tensor, basis: Tensor) -> Tensor:
+    """What is left of columns without their parts in the span of a basis.
+
+    Args:
+        columns: shape `(rows,)` or `(rows, columns)`.
+        basis: orthonormal, shape `(rows, directions)`.
+
+    Example:
+        >>> remainder(torch.tensor([3.0, 4.0]), torch.tensor([[1.0], [0.0]]))
+        tensor([0., 4.])
+    """
+    for _ in range(2):  # once leaves the rounding errors of what is taken away
+        columns = columns - basis @ (basis.mT @ columns)
+    return columns
 
 
 def independent(columns: Tensor, least: float) -> Tensor:
@@ -27,9 +43,7 @@ def independent(columns: Tensor, least: float) -> Tensor:
         return torch.arange(len(steps), device=columns.device)
     basis, kept = columns[:, :0], []
     for number in range(columns.shape[1]):
-        rest = columns[:, number]
-        for _ in range(2):  # once leaves the rounding errors of what is taken away
-            rest = rest - basis @ (basis.mT @ rest)
+        rest = remainder(columns[:, number], basis)
         if rest.square().sum() > least:
             basis = torch.cat([basis, (rest / rest.norm())[:, None]], 1)
             kept.append(number)
