@@ -202,7 +202,10 @@ def test_states_far_from_zero_have_their_own_sparse_equations(lorenz, offset):
 @pytest.mark.parametrize("tolerance", [1e-9, 1e-6])
 def test_errors_of_an_integrator_are_not_explained_by_further_terms(support, lorenz_support, tolerance):
     time = np.arange(0, 10, 0.01)
-    rates = lambda t, x: [10 * (x[1] - x[0]), x[0] * (28 - x[2]) - x[1], x[0] * x[1] - 8 / 3 * x[2]]  # noqa: E731
+
+    def rates(t, x):
+        return [10 * (x[1] - x[0]), x[0] * (28 - x[2]) - x[1], x[0] * x[1] - 8 / 3 * x[2]]
+
     states = solve_ivp(rates, (0, 10), [-8, 7, 27], t_eval=time, rtol=tolerance).y.T
     assert support(Dynamics(dictionary=three(3)).fit(states, time)) == lorenz_support
 
