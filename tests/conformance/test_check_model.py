@@ -108,8 +108,16 @@ def test_a_network_that_does_not_run_fails_the_first_check():
         found.raise_if_failed()
 
 
-def test_a_dtype_that_only_real_numbers_refuse_fails_the_first_check():
+def test_an_example_of_another_dtype_fails_the_first_check():
     found = l0.check_model(mlp(), torch.zeros(2, 4, dtype=torch.float16))
+    assert found["trace"].outcome == "failed"
+    assert "failed in '0'" in found["trace"].detail
+    assert "at aten.addmm: it was given float32 and float16" in found["trace"].detail
+
+
+def test_an_index_that_only_real_numbers_refuse_fails_the_first_check():
+    network = nn.Sequential(nn.Embedding(3, 4), nn.Linear(4, 5), nn.ReLU(), nn.Linear(5, 2))
+    found = l0.check_model(network, torch.tensor([[0, 3]]))
     assert found["trace"].outcome == "failed"
     assert "does not run on the example" in found["trace"].detail
     assert "(in '0')" in found["trace"].detail

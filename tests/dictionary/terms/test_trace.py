@@ -14,7 +14,7 @@ def network():
 
 
 def test_the_terms_that_a_layer_reads_are_one_group_of_channels():
-    channels = l0.trace(network(), torch.zeros(3, 2))
+    channels = l0.trace(network(), torch.zeros(3, 2, dtype=torch.float64))
     group = channels.group("0")
     assert (group.size, group.writers, group.readers, group.reason) == (12, ["0.order"], ["1.weight"], "")
 
