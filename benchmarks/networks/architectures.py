@@ -88,6 +88,18 @@ def mixtral() -> Network:
     return model, {"input_ids": _words()}
 
 
+def gpt_oss() -> Network:
+    from transformers import GptOssConfig, GptOssForCausalLM
+
+    config = GptOssConfig(
+        **llama_sizes(), head_dim=10, num_local_experts=4, num_experts_per_tok=2, sliding_window=4, pad_token_id=0,
+        bos_token_id=1, eos_token_id=1, rope_parameters={"rope_type": "default", "rope_theta": 10000.0},
+    )  # fmt: skip
+    model = GptOssForCausalLM(config)
+    model.set_experts_implementation("eager")  # the grouped kernel does not know float64
+    return model, {"input_ids": _words()}
+
+
 def vit() -> Network:
     from transformers import ViTConfig, ViTForImageClassification
 
@@ -178,6 +190,7 @@ ARCHITECTURES: Mapping[str, Callable[[], Network]] = MappingProxyType({
     "Llama, untied": lambda: llama(tied=False),
     "Qwen3": qwen3,
     "Mixtral": mixtral,
+    "GPT-OSS": gpt_oss,
     "ViT": vit,
     "Swin": swin,
     "ConvNeXt": convnext,

@@ -63,6 +63,9 @@ PRUNABLE: Mapping[str, tuple[str, ...]] = MappingProxyType({
               "*.gate_proj.weight:0", "*.up_proj.weight:0", "*.down_proj.weight:1"),
     "Mixtral": ("*.q_proj.weight:0", "*.k_proj.weight:0", "*.v_proj.weight:0", "*.o_proj.weight:1",
                 "*.experts.gate_up_proj:1", "*.experts.down_proj:2"),
+    "GPT-OSS": ("*.q_proj.weight:0", "*.k_proj.weight:0", "*.v_proj.weight:0", "*.self_attn.sinks:0",
+                "*.o_proj.weight:1", "*.experts.gate_up_proj:2", "*.experts.gate_up_proj_bias:1",
+                "*.experts.down_proj:1"),
     "ViT": ("*.q_proj.weight:0", "*.k_proj.weight:0", "*.v_proj.weight:0", "*.o_proj.weight:1", "*.fc1.weight:0",
             "*.fc2.weight:1"),
     "Swin": ("*.q_proj.weight:0", "*.k_proj.weight:0", "*.v_proj.weight:0", "*.o_proj.weight:1", "*.fc1.weight:0",
@@ -105,5 +108,5 @@ NOTHING_PRUNABLE: Mapping[str, str] = MappingProxyType({
 })  # fmt: skip
 """Networks in which nothing can be cut, each with a part of the mathematical reason."""
 
-WORK_DEPENDS_ON_DATA = frozenset({"top-k mixture of experts", "Mixtral", "control flow on data"})
+WORK_DEPENDS_ON_DATA = frozenset({"top-k mixture of experts", "Mixtral", "GPT-OSS", "control flow on data"})
 """How often a layer runs depends on the numbers, so that multiply-adds are those of one example only."""

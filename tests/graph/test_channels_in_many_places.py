@@ -94,8 +94,19 @@ def gated_by_chunk(hidden):
     return one * other.sigmoid()
 
 
+def gated_by_pairs(hidden):
+    pairs = hidden.unflatten(-1, (-1, 2))
+    return pairs[..., 0] * pairs[..., 1].sigmoid()
+
+
 PLACES = {
     "a gated unit": (gated_by_chunk, 4, 4),
+    "a gated unit that lies interleaved": (lambda h: h[..., ::2] * h[..., 1::2].sigmoid(), 4, 4),
+    "interleaved, with ends": (lambda h: h[:, : h.shape[1] : 2] * h[:, 1 : h.shape[1] : 2].sigmoid(), 4, 4),
+    "interleaved, one half alone": (lambda h: h[..., 1::2].tanh(), 4, 4),
+    "interleaved, one in four": (lambda h: h[..., ::4] * h[..., 3::4], 2, 2),
+    "interleaved, by a view": (gated_by_pairs, 4, 4),
+    "interleaved halves of a concatenation": (lambda h: torch.cat([h, h], 1)[:, ::2], 8, 4),
     "a gated linear unit": (lambda h: F.glu(h, 1), 4, 4),
     "pairs": (lambda h: h.view(len(h), -1, 2).amax(2), 4, 4),
     "a shuffle": (lambda h: h.view(len(h), 2, h.shape[1] // 2).transpose(1, 2).flatten(1), 8, 4),

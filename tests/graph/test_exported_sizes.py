@@ -164,6 +164,19 @@ class Hourglass(nn.Module):
         return self.last(torch.cat([wide, self.up(self.down(wide).relu())], 1)[:, :16])
 
 
+class Pairs(nn.Module):
+    """Neighbours that belong together, taken by slices and by a view, with all sizes written out."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second, self.last = nn.Linear(5, 12), nn.Linear(6, 8), nn.Linear(4, 2)
+
+    def forward(self, x):
+        wide = self.first(x)
+        pairs = self.second(wide[:, 0:12:2] * wide[:, 1:12:2].sigmoid()).view(-1, 4, 2)
+        return self.last(pairs[..., 0] * pairs[..., 1].tanh())
+
+
 TOKENS = torch.arange(10).view(2, 5)
 NETWORKS = {
     "a shuffled width": (Shuffled, torch.randn(3, 10), {}, {"fc1": 8}),
@@ -177,6 +190,7 @@ NETWORKS = {
     "fixed places after inputs": (
         Parted, torch.randn(3, 5), {"inputs": True}, {"input": 5, "first": 16, "first#2": 8, "low": 4, "low#2": 3},
     ),
+    "pairs": (Pairs, torch.randn(3, 5), {}, {"first": 6, "second": 4}),
     "a state of zeros": (Recurrent, torch.randn(2, 3, 4), {}, {"read": 6}),
     "groups": (Grouped, torch.randn(2, 3, 5), {}, {"stem": 4}),
     "an expanded norm": (Widened, torch.randn(2, 5), {"width": True}, {"first": 12}),

@@ -74,6 +74,13 @@ CASES = {
         TOKENS,
         {GROUPS: {"num_attention_heads": (4, 2), "num_key_value_heads": (2, 1), "head_dim": (None, 8)}},
     ),
+    "GPT-OSS, whose experts compute pairs": (
+        built(
+            "GptOssForCausalLM GptOssConfig", **GROUPED, head_dim=8, num_local_experts=3, num_experts_per_tok=2,
+            experts_implementation="eager", rope_parameters={"rope_type": "default", "rope_theta": 10000.0},
+        ), TOKENS,
+        {GROUPS: {"num_attention_heads": (4, 2), "num_key_value_heads": (2, 1)}, FFN: {"intermediate_size": (20, 15)}},
+    ),
     "Phi": (
         built("PhiForCausalLM PhiConfig", **GROUPED), TOKENS,
         {GROUPS: {"num_attention_heads": (4, 2), "num_key_value_heads": (2, 1), "head_dim": (None, 8)}},
@@ -156,7 +163,7 @@ def test_a_configuration_is_found_saved_and_loaded_with_the_same_outputs(name, s
     assert fit_config(small) == sizes[size]
     assert fit_config(small) == {}  # it fits by now
     small.save_pretrained(tmp_path)
-    code = {"experts_implementation": "eager"} if name == "Mixtral" else {}
+    code = {"experts_implementation": "eager"} if name == "Mixtral" or "experts" in name else {}
     loaded = type(small).from_pretrained(tmp_path, dtype=torch.float64, **code).eval()
     for want, have in zip(run(small, double(example)), run(loaded, double(example)), strict=True):
         torch.testing.assert_close(have, want, rtol=0, atol=1e-6)  # Gemma and T5 compute parts in single precision

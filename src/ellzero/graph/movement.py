@@ -4,6 +4,7 @@ __all__ = ["MOVEMENTS", "moves", "short"]
 
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import torch
@@ -57,7 +58,8 @@ def moves(labels: Labels, call: Call) -> None:
             labels.moved[key] = _moved(call, dim)
         parts = [None if part is None else (part[0], vector[part[1]]) for part in labels.moved[key]]
         is_list = isinstance(call.results, (list, tuple))
-        is_parted = _is_slice(labels, call) or (is_list and _part(labels, parts, dim))
+        is_parted = _is_slice(labels, call) or _thin(labels, call, parts, vector)
+        is_parted = is_parted or (is_list and _part(labels, parts, dim))
         for known, part in zip(results, parts, strict=True):
             if part is None or not (is_parted or np.array_equal(np.sort(part[1]), np.sort(vector))):
                 labels.pin(vector, f"is cut at fixed places by {short(call)}")
@@ -71,8 +73,28 @@ def moves(labels: Labels, call: Call) -> None:
 
 def _is_slice(labels: Labels, call: Call) -> bool:
     """Whether neighbouring channels are taken at places that will be corrected."""
-    step = call.args[4] if len(call.args) > 4 else call.kwargs.get("step", 1)
-    return labels.is_exported and short(call) in ("slice", "narrow") and step == 1
+    return labels.is_exported and short(call) in ("slice", "narrow") and _given(call, 4, "step", 1) == 1
+
+
+def _thin(labels: Labels, call: Call, parts: Sequence[Part | None], vector: Vector) -> bool:
+    """Whether one in every `step` channels is taken, up to the end: then `step` neighbours go together.
+
+    `x[start::step]` takes number `start` of each block of `step`, whichever blocks are removed, if `start < step`.
+    """
+    start, step = _given(call, 2, "start", None) or 0, _given(call, 4, "step", 1)
+    if short(call) != "slice" or step == 1 or not 0 <= start < step:
+        return False
+    if any(part is None or not np.array_equal(part[1], vector[start::step]) for part in parts) or len(vector) % step:
+        return False
+    blocks = vector.reshape(-1, step).T
+    for column in blocks[1:]:
+        labels.unite(blocks[0], column)
+    return True
+
+
+def _given(call: Call, place: int, name: str, default: Any) -> Any:
+    """An argument by its place or its name."""
+    return call.args[place] if len(call.args) > place else call.kwargs.get(name, default)
 
 
 def _moved(call: Call, dim: int) -> list[Part | None]:
