@@ -34,6 +34,8 @@ PRUNABLE: Mapping[str, tuple[str, ...]] = MappingProxyType({
     "raw parameters with einsum": ("value:2", "out:1", "up:1", "down:0"),
     "top-k mixture of experts": ("1.experts.?.0.weight:0", "1.experts.?.2.weight:1"),
     "multi-query attention": ("qkv.weight:0", "out.weight:1", "mlp.0.weight:0", "mlp.2.weight:1"),
+    "rotary positions as complex numbers": ("query.weight:0", "key.weight:0", "value.weight:0", "out.weight:1",
+                                            "mlp.0.weight:0", "mlp.2.weight:1"),
     "cross-attention of other widths": ("mlp.0.weight:0", "mlp.2.weight:1"),
     "adaptive layer norm": ("condition.0.weight:0", "condition.2.weight:1", "mlp.0.weight:0", "mlp.2.weight:1"),
     "messages on a graph": ("read.weight:0", "message.0.weight:[01]", "message.2.weight:[01]", "update.weight:[01]",

@@ -96,6 +96,33 @@ class MultiQueryAttention(nn.Module):
         return self.mlp(x + self.out(mixed.transpose(1, 2).reshape(batch, length, -1)))
 
 
+class ComplexRotary(nn.Module):
+    """Positions turn neighbouring numbers as complex ones, as in Meta's code for Llama; keys serve several queries."""
+
+    def __init__(self, width: int = 16, heads: int = 4, key_heads: int = 2, size: int = 6) -> None:
+        super().__init__()
+        self.heads, self.key_heads, self.size = heads, key_heads, size
+        self.query, self.out = nn.Linear(width, heads * size), nn.Linear(heads * size, width)
+        self.key, self.value = (nn.Linear(width, key_heads * size) for _ in range(2))
+        self.mlp = nn.Sequential(nn.Linear(width, 27), nn.SiLU(), nn.Linear(27, 4))
+        angles = torch.outer(torch.arange(32.0), 1e4 ** -torch.linspace(0, 1, size // 2))
+        self.register_buffer("turns", torch.polar(torch.ones_like(angles), angles), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        batch, length, _ = x.shape
+        query = self._turn(self.query(x).view(batch, length, self.heads, self.size))
+        key = self._turn(self.key(x).view(batch, length, self.key_heads, self.size))
+        value = self.value(x).view(batch, length, self.key_heads, self.size)
+        key, value = (one.repeat_interleave(self.heads // self.key_heads, 2) for one in (key, value))
+        query, key, value = (one.transpose(1, 2) for one in (query, key, value))
+        mixed = torch.softmax(query @ key.transpose(2, 3) / self.size**0.5, -1) @ value
+        return self.mlp(x + self.out(mixed.transpose(1, 2).flatten(2)))
+
+    def _turn(self, x: Tensor) -> Tensor:
+        numbers = torch.view_as_complex(x.reshape(*x.shape[:-1], -1, 2))
+        return torch.view_as_real(numbers * self.turns[: x.shape[1], None]).flatten(3).type_as(x)
+
+
 class CrossAttention(nn.Module):
     """Queries of one width attend to keys and values made from another, with heads of a third and a fourth."""
 
@@ -147,6 +174,7 @@ SEQUENTIAL: Mapping[str, Callable[[], tuple[nn.Module, Any]]] = MappingProxyType
         nn.Sequential(nn.Linear(5, 12), Experts(), nn.Linear(12, 3)), torch.randn(2, 9, 5)
     ),
     "multi-query attention": lambda: (MultiQueryAttention(), torch.randn(2, 7, 16)),
+    "rotary positions as complex numbers": lambda: (ComplexRotary(), torch.randn(2, 7, 16)),
     "cross-attention of other widths": lambda: (CrossAttention(), (torch.randn(2, 5, 14), torch.randn(2, 7, 11))),
     "adaptive layer norm": lambda: (Modulated(), (torch.randn(2, 5, 18), torch.randn(2, 7))),
 })  # fmt: skip

@@ -202,16 +202,27 @@ def _pin_pixels(labels: Labels, call: Call, channel_dim: int) -> None:
             labels.pin(found, f"is split over two dimensions by {short(call)}")
 
 
+def _view_as_complex(labels: Labels, call: Call) -> None:
+    """Pairs along the last dimension become one number; `view_as_real` takes it apart again."""
+    source, last = call.sources[0], len(call.sources[0].shape) - 1
+    vectors = dict(labels.of(source))
+    if last in vectors:
+        labels.pin(vectors.pop(last), "is the real or imaginary part of another")
+    labels.put(call.targets[0], vectors, origin=labels.origin.get(source.number))
+
+
 def _table(names: str, rule: Rule) -> dict[str, Rule]:
     return {f"aten.{name}": rule for name in names.split()}
 
 
 MOVEMENTS: Mapping[str, Rule] = MappingProxyType(
-    _table("clone detach alias contiguous _to_copy lift_fresh", _same)
+    _table("clone detach alias contiguous _to_copy lift_fresh _conj resolve_conj _neg_view resolve_neg", _same)
     | _table("zeros_like ones_like full_like empty_like rand_like randn_like", _like)
     | _table("new_empty", _new)
     | _table("copy_ copy", _copy)
     | _table("permute transpose transpose_ t t_ unsqueeze unsqueeze_ squeeze squeeze_ slice select", moves)
+    | _table("view_as_complex", _view_as_complex)
+    | _table("view_as_real", _same)
     | _table("expand", _expand)
     | _table("split unsafe_split split_with_sizes unsafe_split_with_sizes chunk unsafe_chunk tensor_split", moves)
     | _table("unbind narrow", moves)
