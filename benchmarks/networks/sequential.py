@@ -18,7 +18,7 @@ class Recurrent(nn.Module):
         super().__init__()
         self.embedding = nn.Embedding(23, layer.input_size)
         self.layer = layer
-        self.head = nn.Linear(layer.hidden_size * (2 if layer.bidirectional else 1), 5)
+        self.head = nn.Linear((layer.proj_size or layer.hidden_size) * (2 if layer.bidirectional else 1), 5)
 
     def forward(self, tokens: Tensor) -> Tensor:
         return self.head(self.layer(self.embedding(tokens))[0][:, -1])
@@ -166,6 +166,9 @@ SEQUENTIAL: Mapping[str, Callable[[], tuple[nn.Module, Any]]] = MappingProxyType
     "LSTM": lambda: (Recurrent(nn.LSTM(9, 16, batch_first=True)), _tokens()),
     "LSTM, two layers, both directions": lambda: (
         Recurrent(nn.LSTM(9, 14, 2, batch_first=True, bidirectional=True)), _tokens()
+    ),
+    "LSTM whose state is projected": lambda: (
+        Recurrent(nn.LSTM(9, 16, 2, batch_first=True, proj_size=11)), _tokens()
     ),
     "GRU": lambda: (Recurrent(nn.GRU(9, 16, batch_first=True)), _tokens()),
     "nn.TransformerEncoder": lambda: (Encoder(), torch.randn(2, 7, 5)),

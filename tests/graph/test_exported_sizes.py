@@ -384,7 +384,7 @@ def test_rules_of_the_user_are_refused_together_with_it():
 
 
 REFUSED = {
-    "every other channel": lambda h: h[:, ::2],
+    "every other channel after the first": lambda h: F.pad(h[:, 2::2], (1, 0)),
     "a running sum": lambda h: h.cumsum(1)[:, :64],
     "a list of places": lambda h: h[:, list(range(63, -1, -1))],
     "a strided view": lambda h: h.as_strided((h.shape[0], 64), (128, 2)),

@@ -65,6 +65,8 @@ def _contract(
     multiply_adds = num_outputs * one[0].shape[one[1]]
     stored = [value for value, _ in (one, other) if value.number in labels.origin]
     if len(stored) != 1:
+        if stored:
+            read(labels, call, labels.of(one[0]).get(one[1]), labels.of(other[0]).get(other[1]), select=False)
         labels.toils.append(Toil(call.module, None, multiply_adds, tuple(_product(labels, one, other, bool(stored)))))
         return labels.of(one[0]), labels.of(other[0])
     (weight, weight_dim), (value, value_dim) = (one, other) if stored[0] is one[0] else (other, one)
@@ -89,16 +91,20 @@ def work(labels: Labels, call: Call, weight: Value, multiply_adds: int, rows: Se
 
 
 def _product(labels: Labels, one: tuple[Value, int], other: tuple[Value, int], are_weights: bool) -> Iterable[Vector]:
-    """Sum over a dimension of two values of the same kind: what is summed over is kept, the rest passes through.
+    """Sum over a dimension of two values of the same kind: the rest passes through.
 
-    Returns the labels that the result carries, on which its multiply-adds depend.
+    What is summed over is kept, unless both are stored, as a learned state and a matrix: then `other` reads it.
+    Returns the labels on which the multiply-adds depend.
     """
-    rows = {}
+    rows: dict[str | tuple[int, int], Vector] = {}
     for value, dim in (one, other):
         for key, found in labels.of(value).items():
             is_batch = key == 0 and len(value.shape) == 3
+            if key == dim and are_weights:
+                rows["sum"] = found
+                continue
             if key == dim:
-                labels.pin(found, f"two {'weights' if are_weights else 'computed values'} are multiplied")
+                labels.pin(found, "two computed values are multiplied")
                 continue
             if value.number in labels.derived:
                 write(labels, found)

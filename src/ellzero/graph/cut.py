@@ -150,7 +150,8 @@ def _correct(module: nn.Module) -> nn.Module | None:
         module.normalized_shape = tuple(module.weight.shape)
     elif isinstance(module, nn.RNNBase):
         module.input_size = cast(Tensor, module.weight_ih_l0).shape[1]
-        module.hidden_size = cast(Tensor, module.weight_hh_l0).shape[1]
+        module.proj_size = len(cast(Tensor, module.weight_hr_l0)) if module.proj_size else 0
+        module.hidden_size = cast(Tensor, module.weight_hr_l0 if module.proj_size else module.weight_hh_l0).shape[1]
         module._init_flat_weights()
     elif isinstance(module, nn.RNNCellBase):
         module.input_size, module.hidden_size = module.weight_ih.shape[1], module.weight_hh.shape[1]

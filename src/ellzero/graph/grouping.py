@@ -41,7 +41,8 @@ def gather(model: nn.Module, labels: Labels, recording: Recording, *, inputs: bo
     names: Counter[str] = Counter()
     groups = []
     for members, size, reason, from_input in _families(labels):
-        why = reason or _reason(members, size, from_input, inputs, selectable) or _fixed_reader(members, parameters)
+        why = reason or _reason(members, size, from_input, inputs, selectable)
+        why = why or _fixed_reader(members, parameters) or _projected(model, members)
         kind: Kind = "input" if from_input and not why else "channels"
         groups.append(Group(_name(members, from_input, names), size, members, kind, why))
     if positions:
@@ -53,6 +54,14 @@ def gather(model: nn.Module, labels: Labels, recording: Recording, *, inputs: bo
 def _fixed_reader(members: tuple[Member, ...], parameters: set[str]) -> str:
     fixed = [member.tensor for member in members if member.role == "reader" and member.tensor not in parameters]
     return f"is read by {fixed[0]!r}, which is a buffer; make it a parameter to gate what it reads" if fixed else ""
+
+
+def _projected(model: nn.Module, members: tuple[Member, ...]) -> str:
+    """Kernels know that an LSTM projects its state from the widths: the projection has to be narrower."""
+    for module, _, name in (member.tensor.rpartition(".") for member in members if member.dim == 1):
+        if name.startswith("weight_hr_l") and isinstance(model.get_submodule(module), nn.LSTM):
+            return f"is the state that {module!r} projects, which has to stay wider than its projection"
+    return ""
 
 
 def _counted(channels: Channels, work: Iterable[Work], buffers: Mapping[str, tuple[int, ...]]) -> Channels:

@@ -211,6 +211,14 @@ def _view_as_complex(labels: Labels, call: Call) -> None:
     labels.put(call.targets[0], vectors, origin=labels.origin.get(source.number))
 
 
+def _pack(labels: Labels, call: Call) -> None:
+    """Sequences of a batch one after the other, without the places behind their ends."""
+    vectors = dict(labels.of(call.sources[0]))
+    for dim in {0, 1} & vectors.keys():
+        labels.pin(vectors.pop(dim), "is packed")
+    labels.put(call.targets[0], {dim - 1: found for dim, found in vectors.items()})
+
+
 def _table(names: str, rule: Rule) -> dict[str, Rule]:
     return {f"aten.{name}": rule for name in names.split()}
 
@@ -223,6 +231,7 @@ MOVEMENTS: Mapping[str, Rule] = MappingProxyType(
     | _table("permute transpose transpose_ t t_ unsqueeze unsqueeze_ squeeze squeeze_ slice select", moves)
     | _table("view_as_complex", _view_as_complex)
     | _table("view_as_real", _same)
+    | _table("_pack_padded_sequence", _pack)
     | _table("expand", _expand)
     | _table("split unsafe_split split_with_sizes unsafe_split_with_sizes chunk unsafe_chunk tensor_split", moves)
     | _table("unbind narrow", moves)
