@@ -171,37 +171,6 @@ def _repeat(labels: Labels, call: Call) -> None:
     labels.put(out, vectors, origin=labels.origin.get(source.number))
 
 
-def _pixel_shuffle(labels: Labels, call: Call) -> None:
-    """The channels that become neighbouring pixels of one channel go together."""
-    source, out = call.sources[0], call.targets[0]
-    channel_dim = len(source.shape) - 3
-    vectors = dict(labels.of(source))
-    _pin_pixels(labels, call, channel_dim)
-    if channel_dim in vectors:
-        rows = vectors[channel_dim].reshape(out.shape[channel_dim], -1).T
-        for row in rows[1:]:
-            labels.unite(rows[0], row)
-        vectors[channel_dim] = rows[0].copy()
-    labels.put(out, {dim: found for dim, found in vectors.items() if dim <= channel_dim})
-
-
-def _pixel_unshuffle(labels: Labels, call: Call) -> None:
-    """Neighbouring pixels of a channel become channels that go together."""
-    source, out = call.sources[0], call.targets[0]
-    channel_dim = len(source.shape) - 3
-    _pin_pixels(labels, call, channel_dim)
-    vectors = {dim: found for dim, found in labels.of(source).items() if dim <= channel_dim}
-    if channel_dim in vectors:
-        vectors[channel_dim] = np.repeat(vectors[channel_dim], out.shape[channel_dim] // source.shape[channel_dim])
-    labels.put(out, vectors)
-
-
-def _pin_pixels(labels: Labels, call: Call, channel_dim: int) -> None:
-    for dim, found in labels.of(call.sources[0]).items():
-        if dim > channel_dim:
-            labels.pin(found, f"is split over two dimensions by {short(call)}")
-
-
 def _view_as_complex(labels: Labels, call: Call) -> None:
     """Pairs along the last dimension become one number; `view_as_real` takes it apart again."""
     source, last = call.sources[0], len(call.sources[0].shape) - 1
@@ -239,7 +208,5 @@ MOVEMENTS: Mapping[str, Rule] = MappingProxyType(
     | _table("flip", _flip)
     | _table("glu", _glu)
     | _table("repeat", _repeat)
-    | _table("pixel_shuffle", _pixel_shuffle)
-    | _table("pixel_unshuffle", _pixel_unshuffle)
     | _table("view _unsafe_view reshape _reshape_alias", _view)
 )

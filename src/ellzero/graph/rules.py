@@ -19,6 +19,7 @@ from ellzero.graph.labels import CONSTANT, NONE, Labels, Toil, Vector, Vectors
 from ellzero.graph.movement import MOVEMENTS, short
 from ellzero.graph.normalisers import NORMALISERS
 from ellzero.graph.norms import NORMALISATION
+from ellzero.graph.patches import PATCHES
 from ellzero.graph.record import Call, Value
 
 Rule = Callable[[Labels, Call], None]
@@ -234,6 +235,7 @@ _RULES: Mapping[str, Rule] = MappingProxyType(
     | dict(CONVOLUTIONS)
     | dict(ATTENTION)
     | dict(MOVEMENTS)
+    | dict(PATCHES)
     | _table(_POINTWISE, pointwise)
     | _table("cat", _cat)
     | _table("stack", _stack)
