@@ -12,6 +12,7 @@ POINTWISE = [
     nn.Hardshrink(), nn.Softshrink(), nn.Threshold(0.1, 0.2), nn.Dropout(), nn.Dropout2d(), nn.AlphaDropout(),
     nn.FeatureAlphaDropout(), nn.Identity(), nn.BatchNorm2d(4), nn.BatchNorm2d(4, affine=False),
     nn.BatchNorm2d(4, track_running_stats=False), nn.InstanceNorm2d(4, affine=True), nn.Softmax(2),
+    nn.Threshold(0.1, 0.2, inplace=True), nn.Mish(inplace=True),
 ]  # fmt: skip
 SPATIAL = [
     nn.MaxPool2d(2), nn.MaxPool2d(3, stride=2, padding=1, ceil_mode=True), nn.AvgPool2d(2), nn.LPPool2d(2, 2),
@@ -42,6 +43,12 @@ WORDS = {
     "logarithms of sums": lambda x: x.logsumexp(2, keepdim=True),
     "where": lambda x: torch.where(x > 0, x, 0.1 * x),
     "in-place arithmetic": lambda x: x.clone().add_(1).mul_(x),
+    "masking in place": lambda x: x.masked_fill_(x > 0.5, 0.1),
+    "masking by a position": lambda x: x.masked_fill_(torch.arange(6.0).to(x) > 3, x.new_tensor(2.0)),
+    "comparisons in place": lambda x: x * x.clone().gt_(0),
+    "the first rows set to a number": lambda x: torch.cat(
+        [x[:, :, :1].fill_(0.5), x[:, :, 1:2].zero_(), x[:, :, 2:]], 2
+    ),
     "a factor per position": lambda x: x * torch.arange(6.0).to(x),
     "channels last": lambda x: x.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2),
     "a round trip through another view": lambda x: x.flatten(2).unflatten(2, (6, 6)),

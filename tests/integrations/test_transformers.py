@@ -99,6 +99,23 @@ def test_a_class_that_derives_the_width_of_a_head_is_refused():
         fit_config(small)
 
 
+@pytest.mark.parametrize("name", ["Longformer", "LED"])
+def test_attention_in_windows_is_kept_and_feed_forwards_are_gated_if_the_example_asks_globally(name):
+    shared = {"vocab_size": 40, "attention_window": 4, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
+    if name == "Longformer":
+        sizes = {"hidden_size": 24, "num_hidden_layers": 1, "num_attention_heads": 4, "intermediate_size": 20}
+        model = transformers.LongformerModel(transformers.LongformerConfig(**shared, **sizes))
+    else:
+        sizes = {"d_model": 24, "encoder_layers": 1, "decoder_layers": 1, "encoder_ffn_dim": 20, "decoder_ffn_dim": 20}
+        heads = {"encoder_attention_heads": 4, "decoder_attention_heads": 4}
+        model = transformers.LEDModel(transformers.LEDConfig(**shared, **sizes, **heads))
+    example = {"input_ids": TOKENS[:, :4] + 3}
+    assert "query_global.weight' did not on this example" in str(l0.trace(model, example))
+    channels = l0.trace(model, example | {"global_attention_mask": torch.eye(4, dtype=torch.long)[[0, 0]]})
+    assert [group.size for group in channels.gated].count(20) == (1 if name == "Longformer" else 2)
+    assert "no rule for aten.as_strided" in str(channels)
+
+
 def test_what_has_no_configuration_is_refused():
     with pytest.raises(TypeError, match="which has no config"):
         fit_config(nn.Linear(2, 2))

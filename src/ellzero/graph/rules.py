@@ -209,9 +209,10 @@ def _table(names: str, rule: Rule) -> dict[str, Rule]:
 _CONSTANTS = frozenset(f"aten.{name}" for name in ["zeros", "ones", "full", "new_zeros", "new_ones", "new_full"])
 _POINTWISE = (
     "_prelu_kernel hardswish hardswish_ log_sigmoid_forward rrelu_with_noise"
-    " leaky_relu leaky_relu_ hardtanh_ hardsigmoid_ elu_ selu_ celu_ ldexp ldexp_ complex polar"
+    " masked_fill masked_fill_ fill_ zero_ threshold_ mish_ gelu_ ge_ gt_ le_ lt_ eq_ ne_ complex polar"
+    " leaky_relu leaky_relu_ hardtanh_ hardsigmoid_ elu_ selu_ celu_ ldexp ldexp_"
 )
-"""Without `torch.Tag.pointwise` up to PyTorch 2.13, and the first of the second line up to 2.9."""
+"""Without `torch.Tag.pointwise` up to PyTorch 2.13, and those of the last line up to 2.9."""
 _PAD = (
     "constant_pad_nd reflection_pad1d reflection_pad2d reflection_pad3d replication_pad1d replication_pad2d"
     " replication_pad3d"
