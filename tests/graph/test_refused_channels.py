@@ -5,7 +5,7 @@ import re
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ellzero.errors import SurgeryError, TraceError
 from ellzero.graph import Channels, Group, Layout, Member, Plan, check_fit, cut, settle, trace
@@ -26,6 +26,27 @@ def hidden(*members, size=3, **settings):
 def test_channels_that_fit_are_accepted():
     check_fit(network(), torch.zeros(1, 4), hidden(WRITER, BIAS, READER))
     check_fit(network(), torch.zeros(1, 4), trace(network(), torch.zeros(1, 4), inputs=True))
+
+
+def test_channels_fit_a_network_with_an_operation_that_takes_data_only():
+    @torch.library.custom_op("ellzero::halved", mutates_args=())
+    def halved(x: Tensor) -> Tensor:
+        return x / 2
+
+    @halved.register_fake
+    def _(x: Tensor) -> Tensor:
+        raise RuntimeError("no kernel for tensors without data")
+
+    class Halved(nn.Module):
+        def forward(self, values):
+            return halved(values)
+
+    model = nn.Sequential(network(), Halved())
+    channels = trace(model, torch.zeros(1, 4))
+    assert channels.num_gates == 3
+    check_fit(model, torch.zeros(1, 4), channels)
+    with pytest.raises(TraceError, match=r"the forward pass failed: .*give an example that the network accepts"):
+        check_fit(model, torch.zeros(1, 7), channels)
 
 
 @pytest.mark.parametrize(

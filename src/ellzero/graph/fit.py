@@ -13,8 +13,9 @@ from ellzero.graph.confirm import confirm
 from ellzero.graph.exported import exported_graph
 from ellzero.graph.layout import Layout
 from ellzero.graph.modules import Convolution
+from ellzero.graph.outputs import tensors_in
 from ellzero.graph.rehearse import rehearse
-from ellzero.graph.shadow import Example, on_shadow
+from ellzero.graph.shadow import NEEDS_DATA, Example, Shadow, on_shadow
 
 
 def check_fit(model: nn.Module, example: Example, channels: Channels) -> None:
@@ -50,13 +51,24 @@ def check_fit(model: nn.Module, example: Example, channels: Channels) -> None:
     _check_overlaps(channels)
     _check_sizes(channels, tensors)
     subject = exported_graph(model, example) if channels.exported else model
-    confirmed = on_shadow(subject, example, lambda shadow: confirm(shadow, channels))
+    confirmed = on_shadow(subject, example, lambda shadow: _confirmed(shadow, channels))
     proven = rehearse(model, example, confirmed)
     for before, after in zip(channels.groups, proven.groups, strict=True):
         if before.reason != after.reason:
             raise TraceError(f"group {before.name!r} does not describe this network: {after.reason}")
         if before.removable != after.removable:
             raise TraceError(f"group {before.name!r} cannot go entirely; the network does not run without it")
+
+
+def _confirmed(shadow: Shadow, channels: Channels) -> Channels:
+    """Operations may refuse tensors without data for any reason, and take those with data; then these are used."""
+    try:
+        outputs = tensors_in(shadow.run(shadow.model))
+    except NEEDS_DATA:
+        raise
+    except Exception as error:  # whatever the user's forward raises
+        raise TraceError(f"the forward pass failed: {error}; give an example that the network accepts") from error
+    return confirm(shadow, channels, shapes=[tuple(output.shape) for output in outputs])
 
 
 def _check_shapes(channels: Channels, parameters: dict[str, nn.Parameter]) -> None:
