@@ -109,3 +109,34 @@ def test_the_parts_of_a_number_cannot_go_alone():
     channels = trace(OneNumber(), torch.zeros(4, 5))
     assert channels.group("parts").reason == "is the real or imaginary part of another"
     assert channels.num_gates == 0
+
+
+class Spectral(nn.Module):
+    """A layer of a Fourier neural operator: it mixes the channels of the lowest waves, beside a convolution."""
+
+    def __init__(self, weight):
+        super().__init__()
+        self.first, self.straight, self.last = nn.Conv1d(2, 6, 1), nn.Conv1d(6, 5, 1), nn.Conv1d(5, 1, 1)
+        self.weight = nn.Parameter(weight)
+
+    def forward(self, values):
+        values = self.first(values)
+        weight = self.weight if self.weight.is_complex() else torch.view_as_complex(self.weight)
+        waves = torch.fft.rfft(values)
+        mixed = torch.zeros(len(waves), weight.shape[1], waves.shape[2]).to(waves)
+        mixed[:, :, :4] = torch.einsum("bix,iox->box", waves[:, :, :4], weight)
+        return self.last(F.gelu(torch.fft.irfft(mixed, n=values.shape[2]) + self.straight(values)))
+
+
+@pytest.mark.parametrize("weight", [torch.randn(6, 5, 4, 2).double(), torch.randn(6, 5, 4, dtype=torch.complex128)])
+def test_channels_pass_through_waves_and_complex_weights(weight):
+    torch.manual_seed(0)
+    example = torch.randn(2, 2, 16).double()
+    network = l0.Gated(Spectral(weight).double(), example).eval()
+    assert {(group.name, group.size) for group in network.channels.gated} >= {("first", 6), ("weight", 5)}
+    with torch.no_grad():
+        network.log_odds.copy_(torch.randn(11) * 2)
+    small = l0.prune(network, plan=network.plan())
+    assert small.weight.shape[:2] == (small.first.out_channels, small.last.in_channels) != (6, 5)
+    with torch.no_grad():
+        torch.testing.assert_close(small(example), network(example), rtol=0, atol=1e-12)

@@ -246,6 +246,7 @@ _RULES: Mapping[str, Rule] = MappingProxyType(
     | _table(_POOL_2D, _keep_all_but(_last(2), "is mixed by"))
     | _table(_POOL_3D, _keep_all_but(_last(3), "is mixed by"))
     | _table(_REDUCE, _keep_all_but(_named, "is reduced over channels by"))
+    | _table("_fft_c2c _fft_r2c _fft_c2r", _keep_all_but(_named, "is mixed by"))
     | _table("roll", _keep_all_but(_named, "is moved by"))
     | _table("max_unpool2d", _unpool(2))
     | _table("max_unpool3d", _unpool(3))
