@@ -176,6 +176,25 @@ def test_rows_chosen_by_the_data_keep_their_channels(hold_against_mask):
     assert sorted(g.size for g in hold_against_mask(Messages(), torch.randn(3, 4).double()).gated) == [5, 6]
 
 
+@pytest.mark.parametrize("is_transposed", [False, True])
+def test_matrices_that_are_picked_from_a_stack_are_weights(is_transposed, hold_against_mask):
+    class Picked(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.router, self.last = nn.Linear(4, 3), nn.Linear(4, 2)
+            self.up, self.down = nn.Parameter(torch.randn(3, 7, 4)), nn.Parameter(torch.randn(3, 4, 7))
+
+        def forward(self, values):
+            chosen = self.router(values).argmax(1)
+            up, down = self.up[chosen], self.down[chosen]
+            if is_transposed:
+                return self.last((down @ (up @ values[:, :, None]).relu()).squeeze(2))
+            return self.last(((values[:, None] @ up.mT).relu() @ down.mT).squeeze(1))
+
+    channels = hold_against_mask(Picked(), torch.randn(5, 4).double())
+    assert {(group.size, *group.readers) for group in channels.gated} == {(7, "down"), (4, "last.weight")}
+
+
 def test_attributes_are_plain_data():
     channels = trace(Attention(fused=True, first="one view"), torch.zeros(2, 6, 5))
     assert Channels.from_json(channels.to_json()) == channels

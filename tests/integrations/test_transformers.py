@@ -99,6 +99,17 @@ def test_a_class_that_derives_the_width_of_a_head_is_refused():
         fit_config(small)
 
 
+def test_experts_that_are_picked_from_a_stack_are_found_without_weights():
+    sizes = {"vocab_size": 40, "hidden_size": 24, "num_hidden_layers": 1, "num_attention_heads": 4, "head_dim": 6}
+    config = transformers.GptOssConfig(**sizes, num_key_value_heads=2, intermediate_size=20, num_local_experts=4)
+    with torch.device("meta"):
+        model = transformers.GptOssForCausalLM(config)
+    model.set_experts_implementation("batched_mm")
+    (experts,) = (group for group in l0.trace(model, TOKENS).gated if "experts" in group.name)
+    assert (experts.size, len(experts.members[0].index)) == (20, 40)
+    assert experts.readers == ["model.layers.0.mlp.experts.down_proj"]
+
+
 @pytest.mark.parametrize("name", ["Longformer", "LED"])
 def test_attention_in_windows_is_kept_and_feed_forwards_are_gated_if_the_example_asks_globally(name):
     shared = {"vocab_size": 40, "attention_window": 4, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}

@@ -24,7 +24,10 @@ def _embedding(labels: Labels, call: Call) -> None:
 
 
 def _index(labels: Labels, call: Call) -> None:
-    """`source[indices]`: indexed dimensions become those of the indices, at the place of the first, or in front."""
+    """`source[indices]`: indexed dimensions become those of the indices, at the place of the first, or in front.
+
+    Matrices that are picked from a stack are weights as those of the stack are: experts.
+    """
     source, indices, out = call.args[0], call.args[1], call.targets[0]
     used = [dim for dim, index in enumerate(indices) if index is not None]
     labels.pin_all([index for index in indices if index is not None], "decides which values are read")
@@ -41,7 +44,8 @@ def _index(labels: Labels, call: Call) -> None:
         if dim not in used:
             before = sum(other < dim for other in used)
             vectors[dim - before + (num if dim > front or not are_adjacent else 0)] = found
-    labels.put(call.targets[0], vectors)
+    is_stack = used == [0] and len(source.shape) > 2
+    labels.put(call.targets[0], vectors, origin=labels.origin.get(source.number) if is_stack else None)
 
 
 def _index_select(labels: Labels, call: Call) -> None:
