@@ -3,9 +3,11 @@
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils import parametrizations
 
+import ellzero as l0
 from ellzero.errors import TraceError
-from ellzero.graph import trace
+from ellzero.graph import Plan, trace
 from networks.fixed_sizes import Hourglass, Shuffled
 
 
@@ -59,3 +61,19 @@ def test_a_convolution_keeps_a_channel_because_no_graph_can_hold_one_without(gat
     network, _ = gated("an hourglass")
     assert not network.channels.group("down").removable
     assert trace(Hourglass(), torch.randn(2, 1, 8, 8)).group("down").removable
+
+
+def test_what_a_normalised_weight_writes_is_gated_and_what_it_reads_is_kept_with_the_reason():
+    torch.manual_seed(0)
+    example = torch.randn(3, 10, dtype=torch.float64)
+    network = Shuffled().double()
+    parametrizations.weight_norm(network.fc1)
+    gated = l0.Gated(network, example, exported=True).eval()
+    (group,) = gated.channels.gated
+    small = l0.prune(gated, plan=Plan({group.name: (1, 4)}))
+    assert sorted(tuple(one.shape) for one in small.parameters()) == [(3,), (3, 96), (96,), (96, 1), (96, 10)]
+    reader = Shuffled().double()
+    parametrizations.weight_norm(reader.fc2)
+    channels = trace(reader, example, exported=True)
+    assert not channels.gated
+    assert channels.group("fc1").reason == "two computed values are multiplied"
