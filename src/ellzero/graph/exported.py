@@ -53,7 +53,7 @@ def exported_graph(model: nn.Module, example: Example) -> GraphModule:
     for node, leaf in zip(graph.graph.find_nodes(op="placeholder"), tree_leaves((args, kwargs)), strict=True):
         node.meta["example"] = leaf.to("meta") if isinstance(leaf, Tensor) else leaf
         if isinstance(leaf, Tensor):
-            node.meta["device"] = leaf.device
+            node.meta["device"] = torch.device("cpu") if leaf.is_meta else leaf.device  # as those of parameters
     for node in graph.graph.nodes:
         node.meta.pop("val", None)  # shapes of before the cut
         node.meta.pop("tensor_meta", None)
