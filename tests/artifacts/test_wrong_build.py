@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from ellzero.artifacts import ArtifactMismatchError, load, save
+from ellzero.artifacts import ArtifactMismatchError, cut_checkpoint, load, save
 from ellzero.errors import ArtifactError
 from ellzero.gates import Gated
-from ellzero.graph import Plan
+from ellzero.graph import FollowsCut, Plan, trace
 from ellzero.surgery import prune
 
 
@@ -98,3 +99,21 @@ def test_a_wrong_build_function_is_noticed_only_after_the_files_are_verified(fol
     with pytest.raises(ArtifactError):
         load(folder, lambda: calls.append(1))
     assert not calls
+
+
+def test_a_module_that_reshapes_its_own_tensors_does_not_fit_a_checkpoint(tmp_path):
+    class Shortened(nn.Linear, FollowsCut):
+        def __init__(self):
+            super().__init__(6, 2)
+            self.register_buffer("table", torch.zeros(6))
+
+        def follow_cut(self, kept):
+            self.table = self.table[:1]
+
+    network = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), Shortened())
+    save_file(network.state_dict(), tmp_path / "dense")
+    channels = trace(network, torch.zeros(1, 4))
+    message = r"the plan leaves shape \(6,\) of '2.table', but the cut network has \(1,\), .* mend follow_cut"
+    with pytest.raises(ArtifactMismatchError, match=message):
+        cut_checkpoint(network, channels, Plan({"0": (1,)}), tmp_path / "dense", tmp_path / "small")
+    assert not (tmp_path / "small").exists()

@@ -262,8 +262,14 @@ def test_prune_names_the_module_that_does_not_run_on_its_example():
 
 def test_prune_refuses_a_network_without_numbers():
     gated = l0.Gated(built(Dropping).to("meta"), VALUES.to("meta"))
-    with pytest.raises(SurgeryError, match="on the meta device and so has no numbers to compare; load its weights"):
-        l0.prune(gated, plan=l0.Plan({"one": (0,)}))
+    for options in ({}, {"plan": l0.Plan({"one": (0,)})}):
+        with pytest.raises(SurgeryError, match=r"on the meta device .* load its weights .*make_plan.*cut_checkpoint"):
+            l0.prune(gated, **options)
+    for decide in (gated.plan, lambda: l0.Budget(gated, params=0.5), lambda: l0.Penalty(gated, params=0.5)):
+        with pytest.raises(ValueError, match=r"gates are on the meta device, .*make_plan\(gated.channels, "):
+            decide()
+    exported = l0.Gated(built(Dropping).to("meta"), VALUES.to("meta"), exported=True)
+    assert exported.channels.group("one").size == gated.channels.group("one").size
 
 
 def test_a_network_that_is_random_in_evaluation_is_told_from_a_wrong_cut():

@@ -100,3 +100,49 @@ def test_what_a_rule_itself_refuses_is_passed_on():
 
     with pytest.raises(TraceError, match=r"^smoothing is not supported$"):
         l0.trace(Network(smoothed), EXAMPLE, rules={"ellzero_tests.smooth": refuses})
+
+
+def own(channels):
+    """The labels of what comes in, and a rule that says something else of them."""
+
+    def rule(labels, call):
+        channels(labels, labels.of(call.sources[0])[1], call.targets[0])
+
+    return rule
+
+
+WRONG = {
+    "a label that nothing has": (
+        lambda labels, found, out: labels.put(out, {1: found + 999}),
+        "no label 999, only",
+    ),
+    "one below none": (lambda labels, found, out: labels.put(out, {1: found - 500}), "there is no label -500"),
+    "fractions": (lambda labels, found, out: labels.put(out, {1: found * 1.0}), "arrays of integers, got float64"),
+    "a list": (lambda labels, found, out: labels.put(out, {1: list(found)}), "arrays of integers, got <class 'list'>"),
+    "a united label that nothing has": (lambda labels, found, out: labels.unite(found, found + 999), "no label 999"),
+    "a pinned label that nothing has": (lambda labels, found, out: labels.pin(found + 999, "because"), "no label 999"),
+    "unequal vectors": (lambda labels, found, out: labels.unite(found, found[:3]), "8 labels cannot meet 3"),
+    "a dimension too many": (lambda labels, found, out: labels.put(out, {5: found}), "IndexError: tuple index"),
+}
+
+
+@pytest.mark.parametrize("word", WRONG)
+def test_labels_that_cannot_be_are_told_with_the_name_of_the_rule(word):
+    give, message = WRONG[word]
+    with pytest.raises(TraceError, match=rf"rule for 'ellzero_tests.smooth' failed .*{message}"):
+        l0.trace(Network(smoothed), EXAMPLE, rules={"ellzero_tests.smooth": own(give)})
+
+
+@pytest.mark.parametrize(
+    ("rules", "message"),
+    [
+        ([mixes(-1)], "rules are given as list, expected a mapping from names of operations to functions"),
+        (None, "rules are given as NoneType"),
+        ({"ellzero_tests.smooth": -1}, "a rule -1 for 'ellzero_tests.smooth', expected a mapping"),
+        ({torch.ops.aten.relu: pointwise}, "expected a mapping from names of operations"),
+    ],
+)
+@pytest.mark.parametrize("options", [{}, {"exported": True}])
+def test_what_is_no_table_of_rules_is_refused(rules, message, options):
+    with pytest.raises(TypeError, match=message):
+        l0.trace(Network(smoothed), EXAMPLE, rules=rules, **options)

@@ -135,6 +135,61 @@ def test_descriptions_that_contradict_themselves_are_refused(build, message):
         build()
 
 
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (
+            lambda: Group("g", 3, (Member("w", "0", "reader"),)),
+            "dimension '0' of 'w', expected the name of a tensor",
+        ),
+        (lambda: Group("g", 3, (Member("w", 0.0),)), r"dimension 0\.0 of 'w'"),
+        (lambda: Group("g", 3, (Member(0, 0),)), "dimension 0 of 0, expected the name of a tensor"),
+        (lambda: Group("g", 3, (Member("w", 0, "reader", 3),)), "index 3 along 'w', expected a range or a tuple"),
+        (lambda: Group("g", 3, READER), r"expected a tuple; write \(member,\)"),
+        (lambda: Group("g", 3, (("w", 0),)), r"\('w', 0\) as a member, expected Member"),
+        (lambda: Group("g", "3", (READER,)), "size '3', expected a whole number"),
+        (lambda: Channels(Group("g", 3, (READER,)), {}), r"got Group\(.*write Channels\(\(group,\)"),
+        (lambda: check_fit(network(), torch.zeros(1, 4), "hidden"), "expected channels, .* got str"),
+    ],
+)
+def test_descriptions_of_wrong_types_are_refused(build, message):
+    with pytest.raises(TypeError, match=message):
+        build()
+
+
+def test_groups_whose_readers_were_exchanged_are_refused_even_if_nothing_has_numbers():
+    class Many(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.ins = nn.ModuleList(nn.Linear(4, 9) for _ in range(5))
+            self.outs = nn.ModuleList(nn.Linear(9, 2) for _ in range(5))
+
+        def forward(self, values):
+            return sum(out(one(values).relu()) for one, out in zip(self.ins, self.outs, strict=True))
+
+    def described(*readers):
+        return Channels(tuple(
+            Group(f"group {number}", 9, (
+                Member(f"ins.{number}.weight", 0, "writer"), Member(f"ins.{number}.bias", 0),
+                Member(f"outs.{reader}.weight", 1, "reader"),
+            )) for number, reader in enumerate(readers)
+        ), {})  # fmt: skip
+
+    model = Many().to("meta")  # so that no difference of numbers gives it away
+    check_fit(model, torch.zeros(1, 4), described(0, 1, 2, 3, 4))
+    for readers in [(3, 1, 2, 0, 4), (0, 4, 2, 3, 1), (1, 0, 2, 3, 4)]:
+        with pytest.raises(TraceError, match=r"group 'group \d' does not describe this network: its width is fixed"):
+            check_fit(model, torch.zeros(1, 4), described(*readers))
+
+
+def test_kinds_and_indices_that_do_not_exist_are_refused():
+    with pytest.raises(TraceError, match="is of kind 'chanels'; did you mean 'channels'"):
+        check_fit(network(), torch.zeros(1, 4), hidden(WRITER, BIAS, READER, kind="chanels"))
+    fractions = Member("0.weight", 0, "writer", (0.0, 1.0, 2.0))
+    with pytest.raises(TraceError, match=r"along '0.weight', expected whole numbers"):
+        check_fit(network(), torch.zeros(1, 4), hidden(fractions, BIAS, READER))
+
+
 def test_positions_must_lie_in_channels_of_their_parent():
     model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(8, 2))
     traced = json.loads(trace(model, torch.zeros(1, 1, 4, 4), positions=True).to_json())

@@ -183,7 +183,12 @@ def _checked(cut: Cut, small: Tensor) -> Cut:
             f"{cut.entry.name!r} is stored as {cut.entry.dtype}, several numbers to a byte, expected a dtype of whole "
             "bytes where channels are cut; convert it first"
         )
-    assert cut.shape == tuple(small.shape), f"{cut.entry.name}: {cut.shape} is left, not {tuple(small.shape)}"
+    if cut.shape != tuple(small.shape):
+        raise ArtifactMismatchError(
+            f"the plan leaves shape {cut.shape} of {cut.entry.name!r}, but the cut network has {tuple(small.shape)}, "
+            "expected modules to leave the shapes of their tensors to the plan; mend follow_cut of the module that "
+            "holds it"
+        )
     return cut
 
 

@@ -20,9 +20,18 @@ class StepGuard:
 
     Args:
         gated: the gated network.
+
+    Raises:
+        NonFiniteError: if a gate is NaN or infinite.
+        ValueError: if the network is on the meta device.
     """
 
     def __init__(self, gated: GatedNetwork) -> None:
+        if gated.log_odds.is_meta:
+            raise ValueError(
+                "the gates are on the meta device, expected numbers to train; load the network's weights before it is "
+                "gated, or plan without them: make_plan(gated.channels, ...)"
+            )
         if not bool(gated.log_odds.isfinite().all()):
             raise NonFiniteError("the gates hold NaN or infinite numbers; load a sound checkpoint first")
         self.gated = gated

@@ -18,6 +18,7 @@ from ellzero.conformance.subject import Skip, Subject
 from ellzero.errors import SurgeryError, TraceError, nearest
 from ellzero.gates import Gated
 from ellzero.graph import Channels, Example, place_of, trace
+from ellzero.graph.copies import not_copied
 from ellzero.surgery import outputs_of
 
 CHECKS: Mapping[str, Callable[[Subject], str]] = MappingProxyType({
@@ -131,9 +132,7 @@ def _gate(model: nn.Module, example: Example, options: dict[str, Any]) -> Gated 
     try:
         twin = copy.deepcopy(model)
     except Exception as error:
-        raise TraceError(
-            f"the network cannot be copied ({error}); keep locks, files and generators out of it"
-        ) from error
+        raise not_copied(model, error) from error
     try:
         gated = Gated(twin, example, **options)
         _check_runs(gated, example)

@@ -14,6 +14,7 @@ from torch.utils._pytree import tree_map
 from ellzero.conformance.agreement import said
 from ellzero.gates import Gated
 from ellzero.graph import Example, Plan, settle
+from ellzero.graph.randomise import is_floating
 from ellzero.surgery import outputs_of, precisions, prune
 
 
@@ -101,7 +102,7 @@ class Subject:
 
     def varied(self, example: Example) -> Example:
         """The example with random numbers in its floating tensors."""
-        return tree_map(lambda leaf: self._noise(leaf) if _is_floating(leaf) else leaf, example)
+        return tree_map(lambda leaf: self._noise(leaf) if is_floating(leaf) else leaf, example)
 
     def or_skip(self, action: Callable[[nn.Module], Any], network: nn.Module, what: str) -> Any:
         """Do something with a network.
@@ -159,9 +160,5 @@ def _is_float64(gated: Gated, example: Example) -> bool:
     return precisions(lambda: outputs_of(gated.bare(), example)) <= {torch.float64}
 
 
-def _is_floating(leaf: object) -> bool:
-    return isinstance(leaf, Tensor) and leaf.is_floating_point()
-
-
 def _doubled(leaf: object) -> object:
-    return leaf.double() if isinstance(leaf, Tensor) and leaf.is_floating_point() else leaf
+    return leaf.double() if is_floating(leaf) else leaf

@@ -144,7 +144,13 @@ class Gated(nn.Module):
 
         Raises:
             NonFiniteError: if a gate is NaN or infinite.
+            ValueError: if the network is on the meta device.
         """
+        if self.log_odds.is_meta:
+            raise ValueError(
+                "the gates are on the meta device, expected numbers to decide with; plan without them: "
+                "make_plan(gated.channels, ...)"
+            )
         bad = int((~self.log_odds.isfinite()).sum())
         if bad:
             raise NonFiniteError(f"{bad} of {len(self.log_odds)} gates are NaN or infinite; load a sound checkpoint")

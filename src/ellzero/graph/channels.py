@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal, TypeAlias
 
+import numpy as np
+
 from ellzero.errors import TraceError, nearest
 
 Role: TypeAlias = Literal["writer", "reader", "carrier"]
@@ -102,6 +104,7 @@ class Group:
     attributes: tuple[Attribute, ...] = ()
 
     def __post_init__(self) -> None:
+        _check_types(self)
         if self.size < 1:
             raise TraceError(f"group {self.name!r} has size {self.size}; a group has at least one channel")
         if bool(self.parent) != bool(len(self.parent_index)):
@@ -153,6 +156,10 @@ class Channels:
     exported: bool = False
 
     def __post_init__(self) -> None:
+        if not isinstance(self.groups, (tuple, list)) or not all(isinstance(group, Group) for group in self.groups):
+            raise TypeError(
+                f"channels consist of a tuple of groups, got {self.groups!r}; write Channels((group,), ...)"
+            )
         names = Counter(group.name for group in self.groups)
         for name, number in names.items():
             if number > 1:
@@ -222,6 +229,28 @@ class Channels:
 
     def __str__(self) -> str:
         return "\n".join(_line(group) for group in (*self.gated, *self.kept))
+
+
+def _check_types(group: Group) -> None:
+    """A description may be written by hand; what is wrong in it is said before anything is computed with it."""
+    whole = (int, np.integer)
+    if not isinstance(group.size, whole):
+        raise TypeError(f"group {group.name!r} has size {group.size!r}, expected a whole number of channels")
+    if not isinstance(group.members, (tuple, list)):
+        raise TypeError(f"group {group.name!r} has members {group.members!r}, expected a tuple; write (member,)")
+    for member in group.members:
+        if not isinstance(member, Member):
+            raise TypeError(f"group {group.name!r} has {member!r} as a member, expected Member(tensor, dim, role)")
+        if not isinstance(member.tensor, str) or not isinstance(member.dim, whole):
+            raise TypeError(
+                f"group {group.name!r} lies along dimension {member.dim!r} of {member.tensor!r}, expected the name of "
+                "a tensor and the number of one of its dimensions, from 0"
+            )
+        if not isinstance(member.index, (range, tuple, list)):
+            raise TypeError(
+                f"group {group.name!r} has index {member.index!r} along {member.tensor!r}, expected a range or a tuple "
+                "of positions"
+            )
 
 
 def _line(group: Group) -> str:

@@ -1,6 +1,6 @@
 """Copy a network as `copy.deepcopy` does, several times as fast."""
 
-__all__ = ["copied"]
+__all__ = ["copied", "not_copied"]
 
 import copy
 import warnings
@@ -9,6 +9,11 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.utils.prune import BasePruningMethod
+from torch.nn.utils.spectral_norm import SpectralNorm
+from torch.nn.utils.weight_norm import WeightNorm
+
+from ellzero.errors import TraceError
 
 _ATOMS = frozenset([type(None), bool, int, float, complex, str, bytes, type, torch.dtype, torch.device, torch.Size])
 _CONTAINERS = frozenset([dict, OrderedDict, list, set])
@@ -39,6 +44,29 @@ def copied(model: nn.Module, memo: dict[int, Any]) -> nn.Module:
         # PyTorch 2.13 warns of how it copies the inputs' structure of an exported graph itself.
         warnings.filterwarnings("ignore", message="`isinstance.treespec", category=FutureWarning)
         return _copied(model, memo)
+
+
+def not_copied(model: nn.Module, error: Exception) -> TraceError:
+    """What to say of a network that cannot be copied: which part of it is in the way, if that is known.
+
+    Args:
+        model: the network.
+        error: what copying it raised.
+    """
+    advice = "keep locks, files and generators out of it"
+    is_computed = "graph leaves" in str(error)
+    for name, module in model.named_modules() if is_computed else ():
+        for hook in module._forward_pre_hooks.values():
+            if isinstance(hook, BasePruningMethod):
+                advice = (
+                    f"{name!r} has a mask of torch.nn.utils.prune; make it permanent first: torch.nn.utils.prune.remove"
+                )
+            elif isinstance(hook, (WeightNorm, SpectralNorm)):
+                advice = (
+                    f"a hook computes a weight of {name!r} anew in every call; use the function of the same name in "
+                    "torch.nn.utils.parametrizations instead"
+                )
+    return TraceError(f"the network cannot be copied ({str(error).split('  If you were')[0]}); {advice}")
 
 
 def _copied(model: nn.Module, memo: dict[int, Any]) -> nn.Module:

@@ -2,6 +2,7 @@
 
 __all__ = ["exported_graph", "module_of"]
 
+import inspect
 import warnings
 from typing import Any
 
@@ -11,6 +12,7 @@ from torch.fx import GraphModule, Node
 from torch.utils._pytree import tree_leaves, tree_map
 
 from ellzero.errors import TraceError
+from ellzero.graph.conditions import write_out_conditions
 from ellzero.graph.inline import inline
 from ellzero.graph.shadow import Example, arguments, forward, without_fused_layers
 
@@ -38,23 +40,34 @@ def exported_graph(model: nn.Module, example: Example) -> GraphModule:
     except Exception as error:  # whatever the user's forward, or the exporter, raises
         raise TraceError(
             f"the network cannot be exported, so that its sizes cannot be corrected ({_said(error)}); trace without "
-            "exported=True, or write the forward pass so that torch.export.export(model, args) works"
+            f"exported=True, or {_advice(model, example)}"
         ) from error
     finally:
         for module, training in flags:
             module.training = training
     graph = program.module(check_guards=True)  # with the conditions on inputs under which it is the network
     inline(graph)
+    write_out_conditions(graph)
     graph.graph.eliminate_dead_code()
     _rename(graph, model)
     for node, leaf in zip(graph.graph.find_nodes(op="placeholder"), tree_leaves((args, kwargs)), strict=True):
         node.meta["example"] = leaf.to("meta") if isinstance(leaf, Tensor) else leaf
         if isinstance(leaf, Tensor):
-            node.meta["device"] = leaf.device
+            node.meta["device"] = torch.device("cpu") if leaf.is_meta else leaf.device  # as those of parameters
     for node in graph.graph.nodes:
         node.meta.pop("val", None)  # shapes of before the cut
         node.meta.pop("tensor_meta", None)
+    graph.graph._tracer_cls = None  # with that of the exporter, which takes arguments, nothing could be unpickled
     return GraphModule(graph, graph.graph, class_name=type(model).__name__).eval()
+
+
+def _advice(model: nn.Module, example: Example) -> str:
+    """What to change in the forward pass."""
+    parameters = inspect.signature(model.forward).parameters
+    unnamed = [name for name in arguments(example)[1] if name not in parameters]
+    if unnamed:
+        return f"name {', '.join(map(repr, unnamed))} in its signature: the exporter does not follow **kwargs"
+    return "write the forward pass so that torch.export.export(model, args) works"
 
 
 def _exported(model: nn.Module, example: Example) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:

@@ -8,7 +8,8 @@ import numpy as np
 from torch import Tensor, nn
 
 from ellzero.errors import TraceError, nearest
-from ellzero.graph.channels import Channels, Group, Member, Role
+from ellzero.graph.acceptable import check_example, check_network
+from ellzero.graph.channels import Channels, Group, Kind, Member, Role
 from ellzero.graph.confirm import confirm
 from ellzero.graph.exported import exported_graph
 from ellzero.graph.layout import Layout
@@ -29,6 +30,7 @@ def check_fit(model: nn.Module, example: Example, channels: Channels) -> None:
     Raises:
         TraceError: if a tensor, dimension or index does not exist, two groups overlap, a group is not read by any
             parameter, or the network does not compute the same when it is cut; with the name of the group.
+        TypeError: if they are no `Channels`.
 
     Example:
         >>> import torch
@@ -40,10 +42,16 @@ def check_fit(model: nn.Module, example: Example, channels: Channels) -> None:
         ...
         ellzero.errors.TraceError: group 'hidden' names '2.weigth', which the network does not have; did you mean ...
     """
+    if not isinstance(channels, Channels):
+        raise TypeError(f"expected channels, as trace(model, example) returns them, got {type(channels).__name__}")
+    check_network(model)
+    check_example(example)
     parameters = dict(model.named_parameters())
     tensors = parameters | dict(model.named_buffers())
     _check_shapes(channels, parameters)
     for group in channels.gated:
+        if group.kind not in get_args(Kind):
+            raise TraceError(f"group {group.name!r} is of kind {group.kind!r}{nearest(group.kind, get_args(Kind))}")
         for member in group.members:
             _check_member(group, member, tensors)
         _check_readers(model, group, parameters)
@@ -68,7 +76,21 @@ def _confirmed(shadow: Shadow, channels: Channels) -> Channels:
         raise
     except Exception as error:  # whatever the user's forward raises
         raise TraceError(f"the forward pass failed: {error}; give an example that the network accepts") from error
-    return confirm(shadow, channels, shapes=[tuple(output.shape) for output in outputs])
+    shapes = [tuple(output.shape) for output in outputs]
+    _check_told_apart(shadow, channels, shapes)
+    return confirm(shadow, channels, shapes=shapes)
+
+
+def _check_told_apart(shadow: Shadow, channels: Channels, shapes: list[tuple[int, ...]]) -> None:
+    """Cut half of the groups at a time: two whose readers were exchanged are not always cut together.
+
+    Groups are told apart by the binary digits of their number, so that few attempts are enough.
+    """
+    for digit in range((len(channels.gated) - 1).bit_length()):
+        whole = {one.name: "stays" for number, one in enumerate(channels.gated) if not number >> digit & 1}
+        for group in confirm(shadow, channels.keeping(whole), shapes=shapes).kept:
+            if group.name not in whole and not channels.group(group.name).reason:
+                raise TraceError(f"group {group.name!r} does not describe this network: {group.reason}")
 
 
 def _check_shapes(channels: Channels, parameters: dict[str, nn.Parameter]) -> None:
@@ -101,6 +123,8 @@ def _check_member(group: Group, member: Member, tensors: dict[str, Tensor]) -> N
             f"{tensor.dim() - 1}; count from the front"
         )
     size, index = tensor.shape[member.dim], np.asarray(member.index)
+    if index.dtype.kind not in "iu":
+        raise TraceError(f"{where} has index {index[0]!r} along {member.tensor!r}, expected whole numbers")
     if index.min() < 0 or index.max() >= size:
         raise TraceError(
             f"{where} has index {index.max() if index.min() >= 0 else index.min()} along dimension {member.dim} of "

@@ -118,6 +118,8 @@ class Labels:
 
     def unite(self, one: Vector, other: Vector) -> None:
         """The labels that meet are one channel; a channel that meets no channel is pinned: its width is fixed."""
+        if len(one) != len(other):
+            raise ValueError(f"{len(one)} labels cannot meet {len(other)}; unite vectors of one length")
         if one.min(initial=0) > NONE and other.min(initial=0) > NONE:
             self.pairs.append((one, other))
             return
@@ -148,6 +150,22 @@ class Labels:
         for value in values:
             for vector in self.of(value).values():
                 self.pin(vector, reason)
+
+    def check(self, vectors: Sequence[Vector]) -> None:
+        """Refuse vectors of labels that were never allotted.
+
+        Raises:
+            TypeError: if one is no array of integers.
+            ValueError: if one holds a label that nothing has.
+        """
+        for vector in vectors:
+            if not isinstance(vector, np.ndarray) or vector.dtype.kind != "i":
+                raise TypeError(f"labels are numpy arrays of integers, got {getattr(vector, 'dtype', type(vector))}")
+            wrong = vector[(vector < NONE) | (vector >= self.total)]
+            if wrong.size:
+                raise ValueError(
+                    f"there is no label {wrong[0]}, only {NONE} to {self.total - 1}; take them from values"
+                )
 
     def slot_of(self, labels: Vector) -> NDArray[np.int64]:
         """For each label the number of the stored dimension that owns it."""

@@ -1,8 +1,9 @@
 """Random numbers in the place of a network's own, and of its example's, so that zeros and ones hide nothing."""
 
-__all__ = ["randomised", "randomised_example", "smaller"]
+__all__ = ["is_floating", "randomised", "randomised_example", "smaller"]
 
 from collections.abc import Iterator
+from typing import TypeGuard
 
 import torch
 from torch import Tensor, nn
@@ -50,7 +51,7 @@ def _statistics(model: nn.Module) -> Iterator[tuple[Tensor, Tensor]]:
 def randomised_example(example: Example, seed: int) -> Example:
     """Random numbers in the place of all floating ones, in float64."""
     noise = _Noise(seed + 1)
-    return tree_map(lambda leaf: noise(leaf) if _is_floating(leaf) else leaf, example)
+    return tree_map(lambda leaf: noise(leaf) if is_floating(leaf) else leaf, example)
 
 
 def smaller(example: Example) -> Example | None:
@@ -59,10 +60,10 @@ def smaller(example: Example) -> Example | None:
     Args:
         example: shapes `(batch, channels, rows, columns)`, or one dimension more.
     """
-    large = [leaf for leaf in tree_leaves(example) if _is_floating(leaf) and max((0, *_sizes(leaf))) > _LENGTH]
+    large = [leaf for leaf in tree_leaves(example) if is_floating(leaf) and max((0, *_sizes(leaf))) > _LENGTH]
 
     def corner(leaf: object) -> object:
-        if not isinstance(leaf, Tensor) or not _is_floating(leaf):
+        if not is_floating(leaf):
             return leaf
         for dim in range(2, leaf.dim() if leaf.dim() in (4, 5) else 2):
             leaf = leaf.narrow(dim, 0, min(leaf.shape[dim], _LENGTH))
@@ -75,7 +76,8 @@ def _sizes(tensor: Tensor) -> tuple[int, ...]:
     return tuple(tensor.shape[2:]) if tensor.dim() in (4, 5) else ()
 
 
-def _is_floating(leaf: object) -> bool:
+def is_floating(leaf: object) -> TypeGuard[Tensor]:
+    """Whether a part of an example is a tensor of floating-point numbers."""
     return isinstance(leaf, Tensor) and leaf.is_floating_point()
 
 

@@ -55,9 +55,13 @@ def apply_rule(labels: Labels, call: Call, rules: Mapping[str, Rule] = MappingPr
 
 def _apply_own(labels: Labels, call: Call, rule: Rule) -> None:
     """A rule of the user, whose mistakes are said and not made up for."""
+    num_pairs, num_pins = len(labels.pairs), len(labels.pins)
     try:
         rule(labels, call)
         _check_widths(labels, call)
+        given = [found for out in call.targets for found in labels.of(out).values()]
+        united = [found for pair in labels.pairs[num_pairs:] for found in pair]
+        labels.check([*given, *united, *(found for found, _ in labels.pins[num_pins:])])
     except TraceError:
         raise
     except Exception as error:

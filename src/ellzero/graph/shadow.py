@@ -30,7 +30,7 @@ from torch._subclasses.fake_tensor import (
 from torch.utils._pytree import tree_leaves, tree_map
 
 from ellzero.errors import TraceError
-from ellzero.graph.copies import copied
+from ellzero.graph.copies import copied, not_copied
 from ellzero.graph.fake import ShapeMode, fake
 
 Example: TypeAlias = Any
@@ -109,9 +109,7 @@ def _shadow(model: nn.Module, mode: ShapeMode) -> nn.Module:
     try:
         return copied(model, memo).eval()
     except Exception as error:
-        raise TraceError(
-            f"the network cannot be copied ({error}); keep locks, files and generators out of it"
-        ) from error
+        raise not_copied(model, error) from error
 
 
 def has_numbers(model: nn.Module) -> bool:

@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 
-import torch
 from torch import nn
 from torch.fx import GraphModule
 
-from ellzero.errors import TraceError, nearest
+from ellzero.errors import nearest
+from ellzero.graph.acceptable import check_example, check_network, check_rules
 from ellzero.graph.attributes import candidates
 from ellzero.graph.channels import Channels
 from ellzero.graph.collection import collecting_later
@@ -66,7 +66,7 @@ def trace(
     Raises:
         TraceError: if the network does not run on the example, or is to be exported and cannot be, or a rule raises an
             error.
-        TypeError: if the model is no `nn.Module`.
+        TypeError: if the model is no `nn.Module`, or the rules are no mapping.
         ValueError: if `keep` names something that the network does not have, or a rule an operation that did not run;
             if there are rules of yours for a network that is to be exported.
 
@@ -78,13 +78,9 @@ def trace(
         input  4 channels  read by 0.weight  kept: comes from the input; give inputs=True to gate it
         2      2 channels  written by 2.weight  kept: is an output of the network
     """
-    if not isinstance(model, nn.Module):
-        raise TypeError(f"expected a network to trace, an nn.Module, got {type(model).__name__}")
-    for name, module in model.named_modules():
-        if isinstance(module, torch.jit.ScriptModule):
-            raise TraceError(
-                f"{name or 'the network'!r} is compiled by torch.jit, which hides what it does; do it later"
-            )
+    check_network(model)
+    check_example(example)
+    check_rules(rules)
     _check_keep(model, keep)
     graph = _graph(model, example, rules) if exported else None
     with collecting_later():

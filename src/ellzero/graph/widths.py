@@ -117,7 +117,8 @@ def _bundles(groups: tuple[Group, ...], uniform: Uniform) -> tuple[tuple[int, ..
     if patterns and all(len(bundle) == 1 for bundle in found.values()):
         raise ValueError(
             f"uniform={uniform!r} brings no two groups together: they must have the same size, and names that differ "
-            f"in the numbers of layers only, but there are {', '.join(f'{g.name!r} of {g.size}' for g in groups[:8])}"
+            f"in the numbers of layers only, but there are {', '.join(f'{g.name!r} of {g.size}' for g in groups[:8])}; "
+            "leave uniform out"
         )
     return tuple(tuple(bundle) for bundle in found.values())
 

@@ -174,4 +174,9 @@ def _module(gated: PrunableNetwork) -> nn.Module:
     if not isinstance(gated, nn.Module) or not hasattr(gated, "factors"):
         hint = "give what it wraps, .module" if hasattr(gated, "module") else "wrap it: Gated(model, example)"
         raise SurgeryError(f"prune needs a gated network, got {type(gated).__name__}; {hint}")
+    if gated.log_odds.is_meta:
+        raise SurgeryError(
+            "the network is on the meta device and so has no numbers to compare; load its weights before it is cut, or "
+            "plan without them: plan = make_plan(channels, ...), then cut_checkpoint(model, channels, plan, ...)"
+        )
     return gated

@@ -1,7 +1,6 @@
 """Exported graphs carry the conditions under which they are the network, and what belongs to it."""
 
 import copy
-import warnings
 
 import pytest
 import torch
@@ -9,17 +8,7 @@ from torch import nn
 
 import ellzero as l0
 from ellzero.graph import Plan
-
-
-class Shuffled(nn.Module):
-    """A width of 128 that is written as 8 x 16, and as 128."""
-
-    def __init__(self):
-        super().__init__()
-        self.fc1, self.fc2 = nn.Linear(10, 128), nn.Linear(128, 3)
-
-    def forward(self, x):
-        return self.fc2(torch.relu(self.fc1(x)).view(-1, 8, 16).transpose(1, 2).reshape(-1, 128))
+from networks.fixed_sizes import Shuffled
 
 
 class Conditional(Shuffled):
@@ -32,15 +21,14 @@ class Conditional(Shuffled):
         return -found if flip else found
 
 
+@pytest.mark.filterwarnings("ignore:.isinstance.treespec:FutureWarning")  # of PyTorch 2.13, about its own copying
 def test_inputs_for_which_the_graph_is_another_network_are_refused():
     torch.manual_seed(0)
     example = {"x": torch.randn(4, 10, dtype=torch.float64), "scale": 2.0, "flip": True}
     gated = l0.Gated(Conditional().double(), example, exported=True).eval()
     plan = Plan({"fc1": (1, 4, 6)})
     small = l0.prune(gated, plan=plan)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of PyTorch, about its own copying
-        twin = copy.deepcopy(small)
+    twin = copy.deepcopy(small)
     other = torch.randn(7, 10, dtype=torch.float64)
     with gated.planned(plan), torch.no_grad():
         assert torch.allclose(gated(other, scale=2.0, flip=True), small(other, scale=2.0, flip=True), atol=1e-12)
