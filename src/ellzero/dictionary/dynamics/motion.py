@@ -16,6 +16,9 @@ from ellzero.errors import nearest
 INTEGRATORS = ("LSODA", "RK45", "RK23", "DOP853", "Radau", "BDF", "dopri5")
 """Those of SciPy's `solve_ivp`, and the batched one of torch."""
 
+FINEST = 1e-5
+"""Of the whole time: no step is asked to be shorter, however close two time stamps are."""
+
 Control = Callable[[float], Tensor]
 """Time to the values of all controls and parameters, shape `(controls,)`."""
 
@@ -33,6 +36,9 @@ def follow(
     options: Mapping[str, Any],
 ) -> Tensor:
     """Follow equations from one or many starts.
+
+    With controls no step is longer than the smallest gap of the time stamps: an integrator that chooses its steps by
+    what happens would otherwise step over a pulse while the states stand still.
 
     Args:
         rates: of inputs of shape `(..., inputs)`.
@@ -73,9 +79,15 @@ def follow(
     if chosen == "dopri5":
         found = integrate_many(change, start.reshape(-1, states), times, **options)
         return found[0] if start.dim() == 1 else found
-    if start.dim() == 1:
-        return integrate(change, start, times, method=chosen, **options)
-    return torch.stack([integrate(change, one, times, method=chosen, **options) for one in start])
+    steps = {} if given[0] is None else {"max_step": _longest(times)}
+    runs = [
+        integrate(change, one, times, method=chosen, **(steps | dict(options))) for one in start.reshape(-1, states)
+    ]
+    return runs[0] if start.dim() == 1 else torch.stack(runs)
+
+
+def _longest(times: Tensor) -> float:
+    return max(float(times.diff().min()), FINEST * float(times[-1] - times[0]))
 
 
 def _controls(given: tuple[Any, Any], times: Tensor, names: Sequence[str]) -> Control:
