@@ -223,6 +223,10 @@ def test_names_are_written_as_in_pysindy(lorenz):
     assert model.get_feature_names()[:6] == ["1", "x", "y", "z", "x^2", "x y"]
 
 
+def test_names_may_stand_in_one_string():
+    assert Dynamics(feature_names="x y z").feature_names == ("x", "y", "z")
+
+
 def test_a_term_that_overflows_is_named(lorenz):
     states, time = lorenz(samples=100)
     library = three(1) + custom("x y z", {"burst": lambda x: torch.exp(1000 * x.abs())})
@@ -239,7 +243,9 @@ def test_a_term_that_overflows_is_named(lorenz):
         ({"terms": 100}, "larger than the dictionary, which has 10 terms for each of 3 equations"),
         ({"terms": (1, 2)}, "2 entries for 3 equations"),
         ({"criterion": "ebik"}, "did you mean 'ebic'"),
+        ({"order": 0}, "order must be 1 or more"),
         ({"feature_names": ["x", "y"]}, "3 states and 0 controls, but 2 feature names"),
+        ({"feature_names": "xyz"}, "3 states and 0 controls, but 1 feature names"),
         ({"feature_names": ["x", "y", "x"]}, "two of the feature names are 'x'"),
         ({"dictionary": identity("x y")}, "the dictionary has 2 inputs"),
         ({"dictionary": identity("a b c"), "feature_names": ["x", "y", "z"]}, "but the feature names are"),

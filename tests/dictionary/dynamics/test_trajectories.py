@@ -74,3 +74,17 @@ def test_time_stamps_that_run_backwards_are_refused_and_views_are_taken():
     with pytest.raises(ValueError, match="must increase"):
         read_times(np.arange(5.0)[::-1], 5)
     assert read_times(np.arange(5.0)[::-1][::-1], 5).tolist() == [0.0, 1.0, 2.0, 3.0, 4.0]
+
+
+@pytest.mark.parametrize(
+    ("x", "t", "kind", "message"),
+    [
+        (np.exp(1j * np.arange(30.0)), 0.1, TypeError, "must hold real numbers"),
+        ([["a", "b"]] * 30, 0.1, TypeError, "must hold real numbers"),
+        (np.zeros((2, 30, 2)), 0.1, ValueError, "give several trajectories as a list"),
+        (np.zeros((3, 2)), [0.0, 1.0, np.inf], NonFiniteError, "hold infinity"),
+    ],
+)
+def test_numbers_that_cannot_be_meant_are_refused(x, t, kind, message):
+    with pytest.raises(kind, match=message):
+        read_trajectories(x, t)
