@@ -195,7 +195,7 @@ class FieldDynamics:
             NonFiniteError: if the field leaves the finite numbers.
         """
         _, coefficients, grid = self._fitted()
-        start, times = as_float64(u0, "u0").cpu(), read_times(t, np.size(t))
+        start, times = as_float64(u0, "u0").cpu(), read_times(t, len(t))
         points = grid.fields[0].shape[1]
         if start.dim() not in (1, 2) or start.shape[-1] != points:
             raise ValueError(
