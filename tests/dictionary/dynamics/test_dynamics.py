@@ -287,7 +287,9 @@ def test_units_of_states_and_time_do_not_matter(oscillator, support, scale):
 
 
 def test_noise_alone_has_no_equations():
-    assert Dynamics().fit(np.random.default_rng(0).normal(size=(300, 2)), 0.1).complexity == 0
+    with pytest.warns(UserWarning, match="no term was found: all motion was taken for noise"):
+        model = Dynamics().fit(np.random.default_rng(0).normal(size=(300, 2)), 0.1)
+    assert model.complexity == 0
 
 
 def test_a_model_without_equations_says_so():
@@ -326,3 +328,18 @@ def test_irregular_stamps_are_taken_by_the_weak_form_and_refused_by_the_spectral
         Dynamics(differentiation="spectral").fit(oscillator(stamps), t=stamps)
     model = Dynamics(2, feature_names=["x", "v"]).fit(oscillator(stamps), t=stamps)
     assert model.equations().text(2) == "x' = v\nv' = -4 x"
+
+
+def test_an_outlier_is_named(oscillator):
+    time = np.arange(200) * 0.04
+    states = oscillator(time) + 0.01 * np.random.default_rng(0).normal(size=(200, 2))
+    states[50, 1] += 5
+    with pytest.warns(UserWarning, match="sample 50 of state 1 is 1. standard deviations of the noise away"):
+        Dynamics().fit(states, time)
+
+
+def test_nothing_is_interpolated_across_a_gap_in_the_samples(oscillator):
+    time = np.concatenate([np.arange(0, 3, 0.04), np.arange(6, 9, 0.04)])
+    states = oscillator(time) + 0.01 * np.random.default_rng(0).normal(size=(len(time), 2))
+    model = Dynamics(feature_names=["x", "v"]).fit(states, time)
+    assert [np.flatnonzero(row).tolist() for row in model.coefficients()] == [[2], [1]]

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from ellzero.dictionary.dynamics.differences import is_regular
-from ellzero.dictionary.dynamics.trajectories import read_times, read_trajectories, split
+from ellzero.dictionary.dynamics.trajectories import read_times, read_trajectories, split, split_at_gaps
 from ellzero.errors import NonFiniteError
 
 
@@ -88,3 +88,20 @@ def test_time_stamps_that_run_backwards_are_refused_and_views_are_taken():
 def test_numbers_that_cannot_be_meant_are_refused(x, t, kind, message):
     with pytest.raises(kind, match=message):
         read_trajectories(x, t)
+
+
+@pytest.mark.parametrize(
+    ("stamps", "lengths"),
+    [
+        (np.r_[np.arange(30.0), 100 + np.arange(40.0)], [30, 40]),
+        (np.r_[np.arange(30.0), 100 + np.arange(10.0)], [40]),  # too few samples after the gap
+        (np.r_[np.arange(30.0), 40 + np.arange(30.0)], [60]),  # no gap yet
+        (np.logspace(-5, 4, 300), [300]),
+        (np.sort(np.random.default_rng(0).uniform(0, 1, 300)), [300]),
+    ],
+)
+def test_runs_are_cut_where_nothing_was_measured_for_long(stamps, lengths):
+    (run,) = read_trajectories(np.zeros((len(stamps), 1)), stamps)
+    pieces = split_at_gaps(run)
+    assert [len(piece.time) for piece in pieces] == lengths
+    assert np.concatenate([piece.time for piece in pieces]).tolist() == stamps.tolist()

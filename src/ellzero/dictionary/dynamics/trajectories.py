@@ -1,6 +1,6 @@
 """Measured trajectories, checked once: states, time stamps, controls and perhaps derivatives."""
 
-__all__ = ["Trajectory", "read_times", "read_trajectories", "split"]
+__all__ = ["Trajectory", "read_times", "read_trajectories", "split", "split_at_gaps"]
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -131,6 +131,27 @@ def split(trajectory: Trajectory, longest: int) -> list[Trajectory]:
     samples = len(trajectory.time)
     pieces = -(-samples // longest)
     marks = [round(samples * piece / pieces) for piece in range(pieces + 1)]
+    return [trajectory.part(first, end) for first, end in pairwise(marks)]
+
+
+def split_at_gaps(trajectory: Trajectory, *, least: int = 20) -> list[Trajectory]:
+    """Cut a run where nothing was measured for long: no derivative or window reaches across.
+
+    Args:
+        trajectory: any run.
+        least: samples that each piece must have; otherwise the run stays whole.
+
+    Returns:
+        The pieces in order; a gap is 20 times the usual length, and 10 times that of its neighbours.
+    """
+    lengths = trajectory.lengths
+    if len(lengths) < 2 * least:
+        return [trajectory]
+    beside = torch.maximum(torch.cat([lengths[:1], lengths[:-1]]), torch.cat([lengths[1:], lengths[-1:]]))
+    is_gap = (lengths > 20 * lengths.median()) & (lengths > 10 * beside)
+    marks = [0, *(is_gap.nonzero()[:, 0] + 1).tolist(), len(trajectory.time)]
+    if min(end - first for first, end in pairwise(marks)) < least:
+        return [trajectory]
     return [trajectory.part(first, end) for first, end in pairwise(marks)]
 
 
