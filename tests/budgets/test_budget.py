@@ -290,3 +290,9 @@ def test_the_price_that_a_settled_multiplier_corresponds_to_has_the_same_gradien
     price = Penalty(small, **{kind: 0.3 / size})
     slopes = [torch.autograd.grad(sizer.penalty(), small.log_odds)[0] for sizer in (budget, price)]
     torch.testing.assert_close(*slopes, rtol=1e-4, atol=1e-7)
+
+
+@pytest.mark.parametrize("keep", [lambda net: Budget(net, params=0.5, steps=10), lambda net: Penalty(net, params=1.0)])
+def test_a_network_without_gates_is_refused(keep):
+    with pytest.raises(TypeError, match=r"got Linear, which has no gates; wrap it first: Gated\(model, example\)"):
+        keep(nn.Linear(3, 2))

@@ -21,9 +21,17 @@ class Sizer(ABC):
     Args:
         gated: the gated network.
         targets: what is counted.
+
+    Raises:
+        TypeError: if the network is not gated.
     """
 
     def __init__(self, gated: GatedNetwork, targets: Sequence[Target]) -> None:
+        if not hasattr(gated, "layout"):
+            raise TypeError(
+                f"expected a gated network, got {type(gated).__name__}, which has no gates; wrap it first:"
+                " Gated(model, example)"
+            )
         self.gated = gated
         self.costs = Costs(gated.layout, targets)
         self._guard = StepGuard(gated)

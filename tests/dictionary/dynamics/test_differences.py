@@ -51,6 +51,23 @@ def test_the_spectral_derivative_is_exact_for_waves_on_the_grid():
     assert torch.allclose(found, torch.stack([3 * (3 * time).cos(), -5 * (5 * time).sin()], 1), atol=1e-12)
 
 
+@pytest.mark.parametrize(
+    "signal",
+    [lambda time: (-time).exp(), lambda time: time, lambda time: (2 * time).cos()],
+    ids=["decay", "line", "cut"],
+)
+def test_the_spectral_derivative_refuses_what_is_not_one_whole_period(signal):
+    time = torch.linspace(0, 3, 151, dtype=torch.float64)
+    with pytest.raises(ValueError, match="column 1 does not go on from its last sample to its first"):
+        spectral_difference(torch.stack([torch.zeros_like(time), signal(time)], 1), time)
+
+
+def test_the_spectral_derivative_takes_a_period_that_is_noisy():
+    time = torch.arange(200, dtype=torch.float64) * math.tau / 200
+    noise = 0.05 * torch.randn(200, 1, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    assert spectral_difference(time.sin()[:, None] + noise, time).isfinite().all()
+
+
 def test_the_spectral_derivative_refuses_irregular_stamps_and_says_what_supports_them():
     with pytest.raises(ValueError, match='irregular time stamps are supported by "weak", "finite" and "smoothed"'):
         spectral_difference(torch.zeros(61, 1), stamps("irregular"))

@@ -223,6 +223,10 @@ def test_names_are_written_as_in_pysindy(lorenz):
     assert model.get_feature_names()[:6] == ["1", "x", "y", "z", "x^2", "x y"]
 
 
+def test_names_may_stand_in_one_string():
+    assert Dynamics(feature_names="x y z").feature_names == ("x", "y", "z")
+
+
 def test_a_term_that_overflows_is_named(lorenz):
     states, time = lorenz(samples=100)
     library = three(1) + custom("x y z", {"burst": lambda x: torch.exp(1000 * x.abs())})
@@ -239,7 +243,9 @@ def test_a_term_that_overflows_is_named(lorenz):
         ({"terms": 100}, "larger than the dictionary, which has 10 terms for each of 3 equations"),
         ({"terms": (1, 2)}, "2 entries for 3 equations"),
         ({"criterion": "ebik"}, "did you mean 'ebic'"),
+        ({"order": 0}, "order must be 1 or more"),
         ({"feature_names": ["x", "y"]}, "3 states and 0 controls, but 2 feature names"),
+        ({"feature_names": "xyz"}, "3 states and 0 controls, but 1 feature names"),
         ({"feature_names": ["x", "y", "x"]}, "two of the feature names are 'x'"),
         ({"dictionary": identity("x y")}, "the dictionary has 2 inputs"),
         ({"dictionary": identity("a b c"), "feature_names": ["x", "y", "z"]}, "but the feature names are"),
@@ -281,7 +287,9 @@ def test_units_of_states_and_time_do_not_matter(oscillator, support, scale):
 
 
 def test_noise_alone_has_no_equations():
-    assert Dynamics().fit(np.random.default_rng(0).normal(size=(300, 2)), 0.1).complexity == 0
+    with pytest.warns(UserWarning, match="no term was found: all motion was taken for noise"):
+        model = Dynamics().fit(np.random.default_rng(0).normal(size=(300, 2)), 0.1)
+    assert model.complexity == 0
 
 
 def test_a_model_without_equations_says_so():
@@ -320,3 +328,18 @@ def test_irregular_stamps_are_taken_by_the_weak_form_and_refused_by_the_spectral
         Dynamics(differentiation="spectral").fit(oscillator(stamps), t=stamps)
     model = Dynamics(2, feature_names=["x", "v"]).fit(oscillator(stamps), t=stamps)
     assert model.equations().text(2) == "x' = v\nv' = -4 x"
+
+
+def test_an_outlier_is_named(oscillator):
+    time = np.arange(200) * 0.04
+    states = oscillator(time) + 0.01 * np.random.default_rng(0).normal(size=(200, 2))
+    states[50, 1] += 5
+    with pytest.warns(UserWarning, match="sample 50 of state 1 is 1. standard deviations of the noise away"):
+        Dynamics().fit(states, time)
+
+
+def test_nothing_is_interpolated_across_a_gap_in_the_samples(oscillator):
+    time = np.concatenate([np.arange(0, 3, 0.04), np.arange(6, 9, 0.04)])
+    states = oscillator(time) + 0.01 * np.random.default_rng(0).normal(size=(len(time), 2))
+    model = Dynamics(feature_names=["x", "v"]).fit(states, time)
+    assert [np.flatnonzero(row).tolist() for row in model.coefficients()] == [[2], [1]]

@@ -156,7 +156,9 @@ def test_a_field_with_gaps_is_refused():
     ("options", "message"),
     [
         ({"differentiation": "weka"}, "did you mean 'weak'"),
-        ({"derivatives": 0}, "between 1 and 8"),
+        ({"derivatives": 0}, "must be 1 to 8"),
+        ({"resolution": -1.0}, "between 0 and 1"),
+        ({"resolution": float("nan")}, "between 0 and 1"),
         ({"terms": 99}, "larger than the dictionary"),
         ({"dictionary": polynomial("v v_x", 2)}, "its inputs are"),
     ],
@@ -164,6 +166,11 @@ def test_a_field_with_gaps_is_refused():
 def test_options_that_make_no_sense_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
         FieldDynamics(**options)
+
+
+def test_half_a_derivative_is_refused():
+    with pytest.raises(TypeError, match="derivatives must be a whole number"):
+        FieldDynamics(derivatives=2.5)
 
 
 def test_a_model_without_an_equation_says_so():
@@ -182,6 +189,8 @@ def test_a_field_that_does_not_vary_or_is_not_periodic_is_refused():
         FieldDynamics().fit(np.ones((100, 64)), t, x)
     with pytest.raises(ValueError, match=r"jumps by .* it is not periodic"):
         FieldDynamics().fit(np.exp(-t)[:, None] * x, t, x)
+    with pytest.raises(ValueError, match=r"same at all places, .* Dynamics instead"):
+        FieldDynamics().fit(np.exp(-t)[:, None] * np.ones(64), t, x)
     twice = np.linspace(0, 2 * np.pi, 64)
     with pytest.raises(ValueError, match=r"repeats the first; .* pass u\[:, :-1\]"):
         FieldDynamics().fit(np.sin(twice - t[:, None]), t, twice)
@@ -192,3 +201,27 @@ def test_a_pulse_between_quiet_ends_and_a_field_that_is_even_are_periodic():
     for x in (np.arange(64) / 4 - 8, (np.arange(64) + 0.5) / 4 - 8):
         grid = read_fields(np.exp(-t)[:, None] * np.exp(-(x**2) / 4), t, x)
         assert grid.length == pytest.approx(16)
+
+
+def heat(kind=np.float64):
+    x, t = np.arange(64) * 2 * np.pi / 64, np.linspace(0, 1, 101)
+    field = sum(np.exp(-0.1 * k**2 * t[:, None]) * np.sin(k * x + k) for k in range(1, 6))
+    return field.astype(kind), t.astype(kind), x.astype(kind)
+
+
+@pytest.mark.parametrize("form", [lambda one: one, torch.from_numpy], ids=["arrays", "tensors"])
+def test_fields_and_marks_in_single_precision_are_taken(form):
+    model = FieldDynamics().fit(*map(form, heat(np.float32)))
+    assert found_terms(model) == {"u_xx": pytest.approx(0.1, rel=1e-4)}
+
+
+def test_a_derivative_in_time_by_fourier_series_is_refused_where_the_field_is_not_periodic_in_time():
+    with pytest.raises(ValueError, match="not one whole period"):
+        FieldDynamics(differentiation="spectral").fit(*heat())
+
+
+def test_a_simulation_starts_on_the_grid_of_the_fit():
+    field, t, x = heat()
+    model = FieldDynamics(derivatives=2).fit(field, t, x)
+    with pytest.raises(ValueError, match=r"u0 must have shape \(64,\) or \(runs, 64\), .* got \(32,\)"):
+        model.simulate(field[0, :32], t)

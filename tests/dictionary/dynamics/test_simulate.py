@@ -57,6 +57,27 @@ def test_controls_may_be_numbers_or_a_function_of_time():
     assert by_function[:, 0].numpy() == pytest.approx(np.sin(stamps), abs=1e-6)
 
 
+def test_starts_stamps_and_controls_may_be_tensors():
+    stamps = torch.linspace(0, 4, 401, dtype=torch.float64)
+    found = follow(
+        lambda inputs: inputs[..., 1:], torch.zeros(1), stamps, (stamps.cos()[:, None], None),
+        names=["x", "u"], states=1, is_map=False, integrator=None, options={},
+    )  # fmt: skip
+    torch.testing.assert_close(found[:, 0], stamps.sin(), atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("integrator", ["LSODA", "RK45", "DOP853", "Radau", "BDF", "dopri5"])
+def test_no_integrator_steps_over_a_pulse_of_the_control(integrator):
+    stamps = np.linspace(0, 20, 2001)
+    pulse = np.where((stamps > 10) & (stamps < 10.1), 10.0, 0.0)
+    found = follow(
+        lambda inputs: inputs[..., 1:] - inputs[..., :1], [0.0], stamps, (pulse, None),
+        names=["x", "u"], states=1, is_map=False, integrator=integrator, options={},
+    )  # fmt: skip
+    charge = 10.0 * 0.09 * math.exp(-0.05)  # nine samples of 10, and half of it has been there for 0.05
+    assert float(found.max()) == pytest.approx(charge, rel=0.01)
+
+
 @pytest.mark.parametrize(
     ("x0", "t", "given", "message"),
     [

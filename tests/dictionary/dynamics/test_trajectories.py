@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from ellzero.dictionary.dynamics.differences import is_regular
-from ellzero.dictionary.dynamics.trajectories import read_times, read_trajectories, split
+from ellzero.dictionary.dynamics.trajectories import read_times, read_trajectories, split, split_at_gaps
 from ellzero.errors import NonFiniteError
 
 
@@ -74,3 +74,34 @@ def test_time_stamps_that_run_backwards_are_refused_and_views_are_taken():
     with pytest.raises(ValueError, match="must increase"):
         read_times(np.arange(5.0)[::-1], 5)
     assert read_times(np.arange(5.0)[::-1][::-1], 5).tolist() == [0.0, 1.0, 2.0, 3.0, 4.0]
+
+
+@pytest.mark.parametrize(
+    ("x", "t", "kind", "message"),
+    [
+        (np.exp(1j * np.arange(30.0)), 0.1, TypeError, "must hold real numbers"),
+        ([["a", "b"]] * 30, 0.1, TypeError, "must hold real numbers"),
+        (np.zeros((2, 30, 2)), 0.1, ValueError, "give several trajectories as a list"),
+        (np.zeros((3, 2)), [0.0, 1.0, np.inf], NonFiniteError, "hold infinity"),
+    ],
+)
+def test_numbers_that_cannot_be_meant_are_refused(x, t, kind, message):
+    with pytest.raises(kind, match=message):
+        read_trajectories(x, t)
+
+
+@pytest.mark.parametrize(
+    ("stamps", "lengths"),
+    [
+        (np.r_[np.arange(30.0), 100 + np.arange(40.0)], [30, 40]),
+        (np.r_[np.arange(30.0), 100 + np.arange(10.0)], [40]),  # too few samples after the gap
+        (np.r_[np.arange(30.0), 40 + np.arange(30.0)], [60]),  # no gap yet
+        (np.logspace(-5, 4, 300), [300]),
+        (np.sort(np.random.default_rng(0).uniform(0, 1, 300)), [300]),
+    ],
+)
+def test_runs_are_cut_where_nothing_was_measured_for_long(stamps, lengths):
+    (run,) = read_trajectories(np.zeros((len(stamps), 1)), stamps)
+    pieces = split_at_gaps(run)
+    assert [len(piece.time) for piece in pieces] == lengths
+    assert np.concatenate([piece.time for piece in pieces]).tolist() == stamps.tolist()

@@ -315,3 +315,23 @@ def test_gates_and_the_exact_stage_find_lorenz_with_coefficients_of_all_sizes():
     small = l0.prune(gated, budget)
     found = polish(small, x, y, model.dictionary)
     assert found.equations().text(1) == "y0 = -1e+01 x + 1e+01 y\ny1 = 3e+01 x - y - x z\ny2 = -3 z + x y"
+
+
+def test_single_precision_hides_no_dependence_of_the_terms():
+    angle = 6.3 * torch.rand(500, generator=torch.Generator().manual_seed(0))
+    measured = torch.stack([angle.cos(), angle.sin()], -1)  # c^2 + s^2 is 1 but for rounding errors
+    model = SparseDictionary(polynomial("c s", 2), 1)
+    with pytest.raises(ValueError, match=r"'1', 'c\^2', 's\^2' cannot be told apart"):
+        model.refit(measured, measured[:, 1:])
+    model = SparseDictionary(polynomial("c s", 2).without(["s^2"]), 1)
+    model.refit(measured, measured[:, 1:])
+    expected = torch.tensor([[0.0, 0, 1, 0, 0]])  # of 1, c, s, c^2, c s
+    torch.testing.assert_close(model.coefficients.detach(), expected, atol=1e-6, rtol=0)
+
+
+def test_two_layers_of_one_dictionary_live_on_devices_of_their_own():
+    terms = polynomial("x y z", 2)
+    first, second = SparseDictionary(terms, 1), SparseDictionary(terms, 1)
+    first.to("meta")
+    assert second.dictionary.order.device.type == terms.order.device.type == "cpu"
+    assert first.dictionary.order.device.type == "meta"

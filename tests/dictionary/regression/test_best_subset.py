@@ -263,6 +263,8 @@ def test_integers_lists_and_single_precision_are_taken():
     assert best_subset([[1, 0], [0, 1], [1, 1]], [2, 0, 2], 1).coefficients.tolist() == pytest.approx([2.0, 0.0])
     with pytest.raises(TypeError, match="real numbers"):
         best_subset(x.to(torch.complex128), y, 2)
+    with pytest.raises(TypeError, match="real numbers"):
+        best_subset(x.numpy() + 0j, y, 2)
     with pytest.raises(TypeError, match="features must hold real numbers, got list"):
         best_subset([["a"]], [1.0], 1)
     with pytest.raises(ValueError, match="do not fit; expected"):

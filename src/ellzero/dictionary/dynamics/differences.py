@@ -12,6 +12,9 @@ from ellzero.errors import nearest
 
 METHODS = ("finite", "smoothed", "spectral")
 
+JUMP = 8.0
+"""A second difference across the ends that is so many times larger than any other is taken for an edge."""
+
 
 def differentiate(x: Tensor, time: Tensor, method: str = "finite", *, order: int = 4) -> Tensor:
     """Derivatives at the samples with a method by name.
@@ -137,7 +140,7 @@ def spectral_difference(x: Tensor, time: Tensor) -> Tensor:
         Derivatives, shape `(samples, columns)`.
 
     Raises:
-        ValueError: if the stamps are irregular; use "weak", "finite" or "smoothed" for those.
+        ValueError: if the stamps are irregular or a column is not periodic; use "weak", "finite" or "smoothed" then.
 
     Example:
         >>> time = torch.arange(16, dtype=torch.float64) * math.tau / 16
@@ -150,11 +153,25 @@ def spectral_difference(x: Tensor, time: Tensor) -> Tensor:
             "the spectral derivative needs at least three equally spaced samples of a periodic signal; irregular time "
             'stamps are supported by "weak", "finite" and "smoothed"'
         )
+    _check_period(x)
     frequency = torch.fft.rfftfreq(len(x), float(time.diff().mean()), dtype=x.dtype, device=x.device)
     factor = 2j * math.pi * frequency
     if len(x) % 2 == 0:
         factor[-1] = 0  # the highest wave has no derivative on the grid
     return torch.fft.irfft(factor[:, None] * torch.fft.rfft(x, dim=0), n=len(x), dim=0)
+
+
+def _check_period(x: Tensor) -> None:
+    """Refuse what does not go on from its end as it begins: a Fourier series would take the edge for fast waves."""
+    bends = torch.cat([x, x[:2]]).diff(n=2, dim=0).abs()
+    across, largest = bends[-2:].amax(0), bends[:-2].amax(0)
+    if bool((across > JUMP * largest).any()):
+        column = int((across / largest.clamp_min(1e-300)).argmax())
+        raise ValueError(
+            f"column {column} does not go on from its last sample to its first (second differences of "
+            f"{float(across[column]):.3g} there, at most {float(largest[column]):.3g} elsewhere): it is not one whole "
+            'period, as the spectral derivative needs; cut it to one, or use "weak", "finite" or "smoothed"'
+        )
 
 
 def _local_slope(x: Tensor, time: Tensor, window: int, degree: int) -> Tensor:

@@ -1,16 +1,22 @@
 """What speaks against equations that were found: equal ones on the same data, trajectories that they do not explain."""
 
-__all__ = ["of_estimate", "of_terms"]
+__all__ = ["of_estimate", "of_motion", "of_terms"]
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from ellzero.dictionary.dynamics.estimate import LOOSE, Estimate
 from ellzero.dictionary.dynamics.thinning import remainder
+from ellzero.dictionary.dynamics.trajectories import Trajectory
 from ellzero.dictionary.terms.dictionary import Dictionary
 
 TOLERANCE = 1e-10
 """Relative distance to the span of others below which a column depends on them."""
+
+FAR = 6.0
+"""Standard deviations of the noise at which a sample is an outlier: white noise gets there once in 500 million."""
 
 
 def of_terms(dictionary: Dictionary, coefficients: Tensor, inputs: Tensor) -> tuple[str, ...]:
@@ -47,11 +53,12 @@ def of_terms(dictionary: Dictionary, coefficients: Tensor, inputs: Tensor) -> tu
     )
 
 
-def of_estimate(estimate: Estimate | None) -> tuple[str, ...]:
+def of_estimate(estimate: Estimate | None, runs: Sequence[Trajectory]) -> tuple[str, ...]:
     """Whether the equations, followed in time, explain the measured trajectories up to white noise.
 
     Args:
         estimate: of the likelihood; None if the equations ran away.
+        runs: what was measured.
 
     Returns:
         One sentence, or nothing.
@@ -64,4 +71,35 @@ def of_estimate(estimate: Estimate | None) -> tuple[str, ...]:
         return (f"the equations of the regression run away between samples and were not refined; {advice}",)
     if estimate.misfit > LOOSE or bool((estimate.noise.model > 0).any()):
         return (f"the equations found do not explain the trajectories up to white noise; {advice}",)
-    return ()
+    return _outlier(estimate, runs)
+
+
+def of_motion(coefficients: Tensor, runs: Sequence[Trajectory]) -> tuple[str, ...]:
+    """Whether anything of a motion is explained.
+
+    Args:
+        coefficients: of the equations found, shape `(states, terms)`.
+        runs: what was measured.
+
+    Returns:
+        One sentence, or nothing.
+    """
+    moves = any(bool((run.states.std(0, correction=0) > 1e-12 * run.states.abs().amax(0)).any()) for run in runs)
+    if bool(coefficients.any()) or not moves:
+        return ()
+    return (
+        "no term was found: all motion was taken for noise; if it is none, the samples are too far apart, or the "
+        "dictionary lacks a term",
+    )
+
+
+def _outlier(estimate: Estimate, runs: Sequence[Trajectory]) -> tuple[str, ...]:
+    rest = torch.cat([run.states for run in runs]) - torch.cat(estimate.states)
+    far = rest.abs() / estimate.noise.measurement
+    sample, state = divmod(int(far.argmax()), far.shape[1])
+    if float(far.max()) <= FAR:
+        return ()
+    return (
+        f"sample {sample} of state {state} is {float(far.max()):.0f} standard deviations of the noise away from the "
+        "motion: leave outliers out, giving the pieces between them as several trajectories",
+    )

@@ -12,6 +12,7 @@ from torch import Tensor
 from ellzero.dictionary.dynamics.differences import is_regular
 from ellzero.dictionary.dynamics.trajectories import read_times
 from ellzero.dictionary.dynamics.weak import SMALLEST
+from ellzero.dictionary.regression.gram import as_float64
 from ellzero.errors import NonFiniteError
 
 JUMP = 8.0
@@ -45,9 +46,10 @@ def read_fields(u: Any, t: Any, x: Any) -> Grid:
         The fields.
 
     Raises:
-        ValueError: if shapes do not fit, stamps or places are irregular or too few, or a field does not vary or is not
-            periodic.
+        ValueError: if shapes do not fit, stamps or places are irregular or too few, or a field does not vary, not in
+            space either, or is not periodic.
         NonFiniteError: if a field holds NaN.
+        TypeError: if something holds no real numbers.
 
     Example:
         >>> x = np.arange(32) / 32
@@ -55,9 +57,9 @@ def read_fields(u: Any, t: Any, x: Any) -> Grid:
         1.0
     """
     several = list(u) if isinstance(u, list | tuple) and np.ndim(u[0]) == 2 else [u]
-    fields = [torch.as_tensor(np.array(one, dtype=np.float64)) for one in several]
+    fields = [as_float64(one, f"u of run {index}").cpu().clone() for index, one in enumerate(several)]
     stamps = list(t) if isinstance(t, list | tuple) and len(t) == len(fields) and np.ndim(t[0]) else [t] * len(fields)
-    places = torch.as_tensor(np.asarray(x, dtype=np.float64).copy())
+    places = _even(x, as_float64(x, "x").cpu())
     times = []
     for index, (field, stamp) in enumerate(zip(fields, stamps, strict=True)):
         if field.dim() != 2 or field.shape[1:] != places.shape:
@@ -67,7 +69,7 @@ def read_fields(u: Any, t: Any, x: Any) -> Grid:
             )
         if not bool(torch.isfinite(field).all()):
             raise NonFiniteError(f"u of run {index} holds NaN or infinite values; cut the run there")
-        times.append(read_times(stamp, len(field), index))
+        times.append(_even(stamp, read_times(stamp, len(field), index)))
     for name, marks in [("places", places), *((f"time stamps of run {i}", time) for i, time in enumerate(times))]:
         if len(marks) < 2 * SMALLEST + 2:
             raise ValueError(f"the {name} are {len(marks)}, expected at least {2 * SMALLEST + 2}; measure more of them")
@@ -82,17 +84,30 @@ def read_fields(u: Any, t: Any, x: Any) -> Grid:
     return Grid(fields, times, float(places.diff().mean()) * len(places))
 
 
+def _even(given: Any, marks: Tensor) -> Tensor:
+    """Marks that were equally spaced before they were rounded to single precision, as they were then."""
+    kind = given.dtype if isinstance(given, Tensor) else np.asarray(given).dtype
+    if kind not in (torch.float32, np.dtype(np.float32)) or marks.dim() != 1 or len(marks) < 2:
+        return marks
+    even = torch.linspace(float(marks[0]), float(marks[-1]), len(marks), dtype=marks.dtype)
+    rounding = torch.finfo(torch.float32).eps * float(marks.abs().max())
+    return even if float((marks - even).abs().max()) <= 2 * rounding < 0.01 * float(even[1] - even[0]) else marks
+
+
 def _check_variation(field: Tensor, index: int) -> None:
     """Refuse fields that say nothing, and fields whose two ends do not belong together."""
     if float(field.max() - field.min()) <= 1e-12 * float(field.abs().max()):
         raise ValueError(
             f"u of run {index} is the same everywhere and always; a field that does not vary has no equation"
         )
+    if float((field.amax(1) - field.amin(1)).max()) <= 1e-9 * float(field.abs().max()):
+        raise ValueError(
+            f"u of run {index} is the same at all places, so that its derivatives in space are rounding errors; fit "
+            "one place with Dynamics instead"
+        )
     steps = torch.cat([field, field[:, :1]], 1).diff(dim=1)  # the last one leads back to the first point
     sizes = steps.square().mean(0).sqrt()
     largest = float(sizes[:-1].max())
-    if largest == 0:
-        return  # the same at all places: periodic
     along = float((steps[:, 0] * steps[:, -2]).mean())  # positive where the slope goes on across the ends
     beside = min(float(sizes[0]), float(sizes[-2]))
     if float(sizes[-1]) < 1e-6 * beside and beside > 1e-3 * largest and along > 0:

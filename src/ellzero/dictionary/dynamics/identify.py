@@ -10,14 +10,14 @@ from torch import Tensor
 
 from ellzero.dictionary.dynamics.coupled import Limit, search_support
 from ellzero.dictionary.dynamics.differences import METHODS, best_window, differentiate, local_values
-from ellzero.dictionary.dynamics.doubts import of_estimate, of_terms
+from ellzero.dictionary.dynamics.doubts import of_estimate, of_motion, of_terms
 from ellzero.dictionary.dynamics.estimate import Estimate, estimate, price
 from ellzero.dictionary.dynamics.evidence import Evidence
 from ellzero.dictionary.dynamics.flow import rates, substeps_for
 from ellzero.dictionary.dynamics.likelihood import Measured
 from ellzero.dictionary.dynamics.noise_level import noise_level
 from ellzero.dictionary.dynamics.regress import Rows, strong_evidence, weak_evidence
-from ellzero.dictionary.dynamics.trajectories import Trajectory, split
+from ellzero.dictionary.dynamics.trajectories import Trajectory, split, split_at_gaps
 from ellzero.dictionary.dynamics.weak import WeakForm, choose_radius, weak_form
 from ellzero.dictionary.terms.dictionary import Dictionary
 
@@ -88,6 +88,8 @@ def identify(runs: Sequence[Trajectory], dictionary: Dictionary, settings: Setti
     """
     inputs = torch.cat([run.inputs for run in runs])
     dictionary.evaluate(inputs)
+    if not settings.is_map:
+        runs = [piece for run in runs for piece in split_at_gaps(run)]
     spread = _spread(torch.cat([run.states for run in runs]))
     floor = settings.resolution * spread
     noise = spread if settings.is_map else _pooled_noise(runs).maximum(floor)
@@ -100,7 +102,8 @@ def identify(runs: Sequence[Trajectory], dictionary: Dictionary, settings: Setti
     fit = Fit(coefficients, regression, regression, noise, None, rows, ())
     if settings.refine and runs[0].rates is None:
         fit = _refined(fit, runs, dictionary, floor, settings)
-    return replace(fit, doubts=fit.doubts + of_terms(dictionary, fit.coefficients, inputs))
+    doubts = of_terms(dictionary, fit.coefficients, inputs) + of_motion(fit.coefficients, runs)
+    return replace(fit, doubts=fit.doubts + doubts)
 
 
 def _spread(states: Tensor) -> Tensor:
@@ -215,10 +218,10 @@ def _refined(fit: Fit, runs: Sequence[Trajectory], dictionary: Dictionary, floor
         limit=settings.limit,
     )
     if found is None:
-        return replace(fit, doubts=of_estimate(None))
+        return replace(fit, doubts=of_estimate(None, runs))
     return replace(
         fit,
-        doubts=of_estimate(found),
+        doubts=of_estimate(found, runs),
         coefficients=found.coefficients,
         evidence=found.evidence,
         noise=found.noise.measurement,

@@ -1,6 +1,6 @@
 """Names, dictionaries and budgets that fit what was measured."""
 
-__all__ = ["check_limit", "library_for", "limit_of", "measured_names"]
+__all__ = ["check_limit", "check_resolution", "library_for", "limit_of", "measured_names"]
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -123,3 +123,16 @@ def check_limit(limit: Limit, states: int, terms: int) -> None:
                 f"a budget of {number} terms is larger than the dictionary, which has {terms} terms for each of "
                 f"{states} equations; allow at most {most}"
             )
+
+
+def check_resolution(resolution: float) -> None:
+    """Refuse a resolution that is no share.
+
+    Args:
+        resolution: error that data are believed to have at least, as a share of their spread.
+
+    Raises:
+        ValueError: if it does not lie between 0 and 1.
+    """
+    if not 0 < resolution < 1:
+        raise ValueError(f"the resolution must lie between 0 and 1, got {resolution}; try 1e-4")

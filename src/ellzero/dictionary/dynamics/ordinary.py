@@ -15,13 +15,15 @@ from ellzero.dictionary.dynamics.differences import differentiate
 from ellzero.dictionary.dynamics.estimate import price
 from ellzero.dictionary.dynamics.flow import rates
 from ellzero.dictionary.dynamics.identify import DIFFERENTIATIONS, Fit, Settings, identify
-from ellzero.dictionary.dynamics.inputs import check_limit, library_for, limit_of, measured_names
+from ellzero.dictionary.dynamics.inputs import check_limit, check_resolution, library_for, limit_of, measured_names
 from ellzero.dictionary.dynamics.motion import follow
 from ellzero.dictionary.dynamics.scores import r2_score
 from ellzero.dictionary.dynamics.trajectories import Trajectory, read_trajectories
 from ellzero.dictionary.equations.equations import Equations
 from ellzero.dictionary.regression.bootstraps import bootstrap
+from ellzero.dictionary.regression.options import whole
 from ellzero.dictionary.terms.dictionary import Dictionary
+from ellzero.dictionary.terms.libraries import names_of
 from ellzero.dictionary.terms.pysindy_names import to_pysindy
 from ellzero.errors import nearest
 
@@ -54,7 +56,8 @@ class Dynamics:
         resolution: error that the data are believed to have at least, as a share of the spread of each state; smaller
             effects are not explained. Simulations without noise have such errors, from their integrator.
         order: accuracy of "finite" or degree of the polynomials of "smoothed".
-        feature_names: names of the states and then the controls; by default those of the dictionary, or x0, x1, ...
+        feature_names: names of the states and then the controls, perhaps in one string with spaces between; by default
+            those of the dictionary, or x0, x1, ...
 
     Raises:
         ValueError: if an option is not known or out of range.
@@ -84,18 +87,18 @@ class Dynamics:
         criterion: str = "ebic",
         resolution: float = 1e-4,
         order: int = 4,
-        feature_names: Sequence[str] | None = None,
+        feature_names: str | Sequence[str] | None = None,
     ) -> None:
         if differentiation not in DIFFERENTIATIONS:
             hint = nearest(str(differentiation), DIFFERENTIATIONS)
             raise ValueError(f"the differentiation {differentiation!r} is not known{hint}")
-        if not 0 < resolution < 1:
-            raise ValueError(f"the resolution must lie between 0 and 1, got {resolution}; try 1e-4")
+        check_resolution(resolution)
+        order = whole(order, "order", least=1)
         price(1, 1, criterion)  # refuses what is not known
         self.limit = limit_of(terms)
         self.candidates = dictionary
         self.settings = Settings(self.limit, differentiation, discrete, refine, criterion, resolution, order)
-        self.feature_names = None if feature_names is None else tuple(feature_names)
+        self.feature_names = None if feature_names is None else names_of(feature_names)
         self._fit: tuple[Fit, Dictionary, int] | None = None
 
     def fit(self, x: Any, t: Any = None, x_dot: Any = None, u: Any = None, parameters: Any = None) -> Self:

@@ -17,13 +17,15 @@ from ellzero.dictionary.dynamics.estimate import price
 from ellzero.dictionary.dynamics.evidence import Evidence
 from ellzero.dictionary.dynamics.fields import derivative_names, evolve, space_derivatives
 from ellzero.dictionary.dynamics.grid import Grid, read_fields
-from ellzero.dictionary.dynamics.inputs import check_limit, limit_of
+from ellzero.dictionary.dynamics.inputs import check_limit, check_resolution, limit_of
 from ellzero.dictionary.dynamics.noise_level import noise_level
 from ellzero.dictionary.dynamics.regress import combined, strong_evidence, whitened
 from ellzero.dictionary.dynamics.trajectories import Trajectory, read_times
 from ellzero.dictionary.dynamics.weak import choose_radius
 from ellzero.dictionary.dynamics.weak_field import field_system, field_windows, reach
 from ellzero.dictionary.equations.equations import Equations
+from ellzero.dictionary.regression.gram import as_float64
+from ellzero.dictionary.regression.options import whole
 from ellzero.dictionary.terms.dictionary import Dictionary
 from ellzero.dictionary.terms.libraries import identity, polynomial
 from ellzero.errors import nearest
@@ -61,6 +63,7 @@ class FieldDynamics:
 
     Raises:
         ValueError: if an option is not known or out of range.
+        TypeError: if `derivatives` or `terms` is no whole number.
 
     Source:
         Messenger & Bortz (2021), https://doi.org/10.1016/j.jcp.2021.110525
@@ -86,9 +89,8 @@ class FieldDynamics:
         known = ("weak", "finite", "smoothed", "spectral")
         if differentiation not in known:
             raise ValueError(f"the differentiation {differentiation!r} is not known{nearest(differentiation, known)}")
-        if not 1 <= derivatives <= 8:
-            raise ValueError(f"derivatives must lie between 1 and 8, got {derivatives}; try 4")
-        names = derivative_names(derivatives)
+        check_resolution(resolution)
+        names = derivative_names(whole(derivatives, "derivatives", least=1, most=8))
         made = dictionary if isinstance(dictionary, Dictionary) else (dictionary or _candidates)(names)
         if made.inputs != names[: len(made.inputs)]:
             raise ValueError(f"the dictionary must be made for {', '.join(names)}; its inputs are {made.inputs}")
@@ -189,10 +191,16 @@ class FieldDynamics:
             Shape `(samples, points)` or `(runs, samples, points)`.
 
         Raises:
+            ValueError: if the field has another number of points; `evolve` follows fields on other grids.
             NonFiniteError: if the field leaves the finite numbers.
         """
         _, coefficients, grid = self._fitted()
-        start, times = torch.as_tensor(np.asarray(u0, dtype=np.float64).copy()), read_times(t, np.size(t))
+        start, times = as_float64(u0, "u0").cpu(), read_times(t, len(t))
+        points = grid.fields[0].shape[1]
+        if start.dim() not in (1, 2) or start.shape[-1] != points:
+            raise ValueError(
+                f"u0 must have shape ({points},) or (runs, {points}), as the grid of the fit, got {tuple(start.shape)}"
+            )
         longest = float(times.diff().min()) / 5 if step is None else step
         return evolve(self.dictionary, coefficients, start, times, grid.length, step=longest).numpy()
 

@@ -1,6 +1,6 @@
 """Measured trajectories, checked once: states, time stamps, controls and perhaps derivatives."""
 
-__all__ = ["Trajectory", "read_times", "read_trajectories", "split"]
+__all__ = ["Trajectory", "read_times", "read_trajectories", "split", "split_at_gaps"]
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ellzero.dictionary.regression.gram import as_float64
 from ellzero.errors import NonFiniteError
 
 
@@ -69,6 +70,7 @@ def read_trajectories(
     Raises:
         ValueError: if shapes do not fit, time stamps do not increase or are missing.
         NonFiniteError: if a value is NaN or infinite.
+        TypeError: if something holds no real numbers.
 
     Example:
         >>> (one,) = read_trajectories([[0.0], [1.0], [4.0]], t=0.5)
@@ -96,7 +98,7 @@ def read_trajectories(
 
 def read_times(t: Any, samples: int, index: int = 0) -> Tensor:
     """Time stamps of one trajectory from a step or from stamps."""
-    stamps = torch.as_tensor(np.asarray(t, dtype=np.float64).copy())
+    stamps = as_float64(t, "t").cpu().clone()
     if stamps.dim() == 0:
         if not (torch.isfinite(stamps) and stamps > 0):
             raise ValueError(f"the time between samples must be positive and finite, got {float(stamps)}")
@@ -105,6 +107,8 @@ def read_times(t: Any, samples: int, index: int = 0) -> Tensor:
         raise ValueError(
             f"trajectory {index} has {samples} samples but t has shape {tuple(stamps.shape)}; give one time per sample"
         )
+    if bool(stamps.isinf().any()):
+        raise NonFiniteError(f"the time stamps of trajectory {index} hold infinity; leave that sample out")
     if not bool((stamps.diff() > 0).all()):
         worst = int((~(stamps.diff() > 0)).nonzero()[0])
         raise ValueError(
@@ -130,6 +134,27 @@ def split(trajectory: Trajectory, longest: int) -> list[Trajectory]:
     return [trajectory.part(first, end) for first, end in pairwise(marks)]
 
 
+def split_at_gaps(trajectory: Trajectory, *, least: int = 20) -> list[Trajectory]:
+    """Cut a run where nothing was measured for long: no derivative or window reaches across.
+
+    Args:
+        trajectory: any run.
+        least: samples that each piece must have; otherwise the run stays whole.
+
+    Returns:
+        The pieces in order; a gap is 20 times the usual length, and 10 times that of its neighbours.
+    """
+    lengths = trajectory.lengths
+    if len(lengths) < 2 * least:
+        return [trajectory]
+    beside = torch.maximum(torch.cat([lengths[:1], lengths[:-1]]), torch.cat([lengths[1:], lengths[-1:]]))
+    is_gap = (lengths > 20 * lengths.median()) & (lengths > 10 * beside)
+    marks = [0, *(is_gap.nonzero()[:, 0] + 1).tolist(), len(trajectory.time)]
+    if min(end - first for first, end in pairwise(marks)) < least:
+        return [trajectory]
+    return [trajectory.part(first, end) for first, end in pairwise(marks)]
+
+
 def _several(values: Any, *, table: int) -> list[Any]:
     """A list of trajectories; a single one is wrapped."""
     if isinstance(values, list | tuple) and len(values) and np.ndim(values[0]) >= table:
@@ -140,10 +165,11 @@ def _several(values: Any, *, table: int) -> list[Any]:
 
 
 def _table(values: Any, name: str) -> Tensor:
-    array = np.asarray(values.detach().cpu() if isinstance(values, Tensor) else values, dtype=np.float64)
+    array = as_float64(values, name).cpu().numpy()
     array = array[:, None] if array.ndim == 1 else array
     if array.ndim != 2 or array.shape[0] == 0:
-        raise ValueError(f"{name} must have shape (samples, columns), got {array.shape}")
+        more = "; give several trajectories as a list" if array.ndim == 3 else ""
+        raise ValueError(f"{name} must have shape (samples, columns), got {array.shape}{more}")
     if not np.isfinite(array).all():
         row, column = np.argwhere(~np.isfinite(array))[0]
         raise NonFiniteError(
@@ -185,7 +211,7 @@ def _constants(parameters: Any, states: list[Tensor]) -> list[Tensor] | None:
     """Parameters, repeated for every sample of their trajectory."""
     if parameters is None:
         return None
-    rows = np.asarray(parameters, dtype=np.float64)
+    rows = as_float64(parameters, "parameters").cpu().numpy()
     if rows.ndim < 2:
         rows = rows.reshape(1, -1) if len(states) == 1 else rows.reshape(-1, 1)
     if rows.ndim != 2 or len(rows) != len(states):

@@ -10,12 +10,13 @@ from torch import Tensor
 from ellzero.dictionary.equations.outputs import Output
 from ellzero.errors import NonFiniteError
 
-_TOLERANCE = 1e-11
-"""Of the largest singular value of the scaled terms; below it they cannot be told apart in float64."""
+_TOLERANCE = {2: 1e-2, 4: 1e-6, 8: 1e-11}
+"""Of the largest singular value of the scaled terms, for the bytes of a number of the samples; below it terms cannot
+be told apart, for what is left of them is the rounding of the samples."""
 
 
 def least_squares(
-    terms: Tensor, targets: Tensor, support: Tensor, outputs: Sequence[Output], names: Sequence[str]
+    terms: Tensor, targets: Tensor, support: Tensor, outputs: Sequence[Output], names: Sequence[str], *, width: int = 8
 ) -> Tensor:
     r"""Minimise the squared error of each target over the coefficients of its support.
 
@@ -27,6 +28,7 @@ def least_squares(
         support: which terms each output uses, bool, shape `(num_outputs, num_terms)`.
         outputs: linear output functions, or `clip`: of those, only targets strictly within the limits are used.
         names: of the terms, for the message.
+        width: bytes of a number of the samples that the terms were computed from.
 
     Returns:
         Coefficients, float64, zero off the support, shape `(num_outputs, num_terms)`.
@@ -43,7 +45,7 @@ def least_squares(
         if len(chosen):
             sums, is_used = _before(output, targets[:, row])
             shown = [names[number] for number in chosen.tolist()]
-            found[row, chosen] = _solve(terms[is_used][:, chosen], sums[is_used], shown)
+            found[row, chosen] = _solve(terms[is_used][:, chosen], sums[is_used], shown, _TOLERANCE[min(8, width)])
     return found
 
 
@@ -88,14 +90,14 @@ def _before(output: Output, values: Tensor) -> tuple[Tensor, Tensor]:
     return sums, (sums > output.low) & (sums < output.high)
 
 
-def _solve(terms: Tensor, sums: Tensor, names: Sequence[str]) -> Tensor:
+def _solve(terms: Tensor, sums: Tensor, names: Sequence[str], tolerance: float) -> Tensor:
     num_samples, num_terms = terms.shape
     if num_samples < num_terms:
         raise ValueError(f"{num_samples} samples cannot tell {num_terms} terms apart; give more samples")
     sizes = terms.square().sum(0).sqrt()
     sizes = torch.where(sizes > 0, sizes, 1.0)
     left, values, right = torch.linalg.svd(terms / sizes, full_matrices=False)
-    if float(values[-1]) <= _TOLERANCE * float(values[0]):
+    if float(values[-1]) <= tolerance * float(values[0]):
         worst = right[-1].abs()
         mixed = [names[number] for number in (worst > 0.1 * worst.max()).nonzero().squeeze(1).tolist()]
         raise ValueError(

@@ -29,7 +29,7 @@ class SparseDictionary(FollowsCut):
     counted as if every term stayed, which is an upper bound.
 
     Args:
-        dictionary: the candidate terms.
+        dictionary: the candidate terms; the layer keeps a copy.
         num_outputs: how many sums.
         output: an output function, by its name or with its scale, or one for each output.
         per_output: whether every output chooses its own terms.
@@ -62,7 +62,7 @@ class SparseDictionary(FollowsCut):
         super().__init__()
         if isinstance(num_outputs, bool) or not isinstance(num_outputs, int) or num_outputs < 1:
             raise ValueError(f"num_outputs must be a whole number from 1 on, got {num_outputs!r}")
-        self.dictionary = dictionary
+        self.dictionary = dictionary.select(range(len(dictionary)))  # one of its own, which may move to other devices
         self.outputs = _outputs(output, num_outputs)
         self.targets = tuple(targets) if targets is not None else tuple(f"y{number}" for number in range(num_outputs))
         if len(self.targets) != num_outputs:
@@ -143,7 +143,8 @@ class SparseDictionary(FollowsCut):
         Targets that a `clip` holds at a limit are left out; other output functions are refused.
 
         Args:
-            x: samples, shape `(num_samples, num_inputs)`.
+            x: samples, shape `(num_samples, num_inputs)`. In single precision terms count as dependent sooner: c^2 +
+                s^2 is 1 but for rounding errors, which are nothing to fit coefficients to.
             y: targets, shape `(num_samples, num_outputs)`.
 
         Raises:
@@ -151,7 +152,9 @@ class SparseDictionary(FollowsCut):
                 an output function is neither linear nor `clip`.
             NonFiniteError: if a term or a target is not finite.
         """
-        found = least_squares(self.dictionary.evaluate(x), y, self.support, self.outputs, self.dictionary.names)
+        found = least_squares(
+            self.dictionary.evaluate(x), y, self.support, self.outputs, self.dictionary.names, width=x.element_size()
+        )
         self._fill(found.to(self.scales) / self.scales)
 
     def equations(self) -> Equations:

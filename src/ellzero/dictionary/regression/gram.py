@@ -46,7 +46,7 @@ def as_float64(values: Any, name: str) -> Tensor:
 def _writable(values: Any) -> npt.NDArray[np.float64]:
     """An array that torch accepts: read-only memory is copied."""
     array = np.asarray(values)
-    if array.dtype.kind in "USMm":  # text and dates would be converted without a word
+    if array.dtype.kind in "USMmc":  # text, dates and complex numbers would be converted without a word
         raise TypeError(f"numbers are needed, got {array.dtype}")
     array = np.asarray(array, dtype=np.float64)
     return array if array.flags.writeable and min((0, *array.strides)) >= 0 else array.copy()
