@@ -100,3 +100,25 @@ def test_an_example_of_another_dtype_is_fine_where_the_network_casts_it():
             return self.two(self.one(x.float()).relu())
 
     assert l0.trace(Casting(), torch.zeros(2, 4, dtype=torch.int64)).num_gates == 3
+
+
+class Timed(nn.Module):
+    """Tells the profiler what it is doing."""
+
+    def __init__(self):
+        super().__init__()
+        self.one, self.two = nn.Linear(4, 8), nn.Linear(8, 2)
+
+    def forward(self, x):
+        with torch.profiler.record_function("hidden"):
+            hidden = self.one(x).relu()
+        return self.two(hidden)
+
+
+def test_parts_that_are_timed_are_pruned_like_others():
+    gated = l0.Gated(Timed().double(), torch.randn(3, 4, dtype=torch.float64)).eval()
+    assert [(group.name, group.size) for group in gated.channels.gated] == [("one", 8)]
+    plan = l0.Plan({"one": (0, 2, 3)})
+    x = torch.randn(5, 4, dtype=torch.float64)
+    with gated.planned(plan), torch.no_grad():
+        assert torch.allclose(gated(x), l0.prune(gated, plan=plan)(x), atol=1e-12)
