@@ -47,15 +47,17 @@ def _same(one: Tensor, other: Tensor) -> bool:
 
 
 def like(example: Example, model: nn.Module) -> Any:
-    """The example on the device, and in the floating dtype, of the network."""
+    """The example on the device of the network; floating numbers in a dtype that the network has, its first if not."""
     first = next((parameter for parameter in model.parameters() if parameter.is_floating_point()), None)
     if first is None:
         return example
+    known = {tensor.dtype for tensor in [*model.parameters(), *model.buffers()]}
 
     def move(leaf: object) -> object:
         if not isinstance(leaf, Tensor):
             return leaf
-        return leaf.to(first.device, first.dtype if leaf.is_floating_point() else leaf.dtype)
+        is_foreign = leaf.is_floating_point() and leaf.dtype not in known
+        return leaf.to(first.device, first.dtype if is_foreign else leaf.dtype)
 
     return tree_map(move, example)
 
