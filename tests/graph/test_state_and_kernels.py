@@ -100,3 +100,55 @@ def test_an_example_of_another_dtype_is_fine_where_the_network_casts_it():
             return self.two(self.one(x.float()).relu())
 
     assert l0.trace(Casting(), torch.zeros(2, 4, dtype=torch.int64)).num_gates == 3
+
+
+class Timed(nn.Module):
+    """Tells the profiler what it is doing."""
+
+    def __init__(self):
+        super().__init__()
+        self.one, self.two = nn.Linear(4, 8), nn.Linear(8, 2)
+
+    def forward(self, x):
+        with torch.profiler.record_function("hidden"):
+            hidden = self.one(x).relu()
+        return self.two(hidden)
+
+
+def test_parts_that_are_timed_are_pruned_like_others():
+    gated = l0.Gated(Timed().double(), torch.randn(3, 4, dtype=torch.float64)).eval()
+    assert [(group.name, group.size) for group in gated.channels.gated] == [("one", 8)]
+    plan = l0.Plan({"one": (0, 2, 3)})
+    x = torch.randn(5, 4, dtype=torch.float64)
+    with gated.planned(plan), torch.no_grad():
+        assert torch.allclose(gated(x), l0.prune(gated, plan=plan)(x), atol=1e-12)
+
+
+class Ranging(nn.Module):
+    """In training a branch keeps the range of its numbers, as quantisation does."""
+
+    def __init__(self, largest):
+        super().__init__()
+        self.up, self.down, self.out = nn.Linear(4, 8), nn.Linear(8, 4), nn.Linear(4, 2)
+        self.register_buffer("top", torch.ones(()))
+        self.largest = largest
+
+    def forward(self, x):
+        hidden = self.up(x).relu()
+        if self.training:
+            self.top.mul_(0.9).add_(0.1 * self.largest(hidden.detach()))
+        return self.out(x + self.down(hidden / self.top))
+
+
+@pytest.mark.parametrize(
+    "largest", [lambda h: h.max(), lambda h: h.max(1)[0].mean(), lambda h: -(-h).min(), lambda h: h.median(1)[0].sum()]
+)
+def test_a_branch_whose_range_is_kept_in_training_keeps_a_channel(largest):
+    gated = l0.Gated(Ranging(largest), torch.randn(3, 4))
+    assert [(group.name, group.removable) for group in gated.channels.gated] == [("up", False)]
+    small = l0.prune(gated, plan=l0.Plan({"up": tuple(range(7))})).train()
+    assert small(torch.randn(5, 4)).isfinite().all()
+
+
+def test_a_branch_without_a_range_may_go():
+    assert l0.trace(Ranging(torch.sum), torch.randn(3, 4)).group("up").removable

@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 import ellzero as l0
-from ellzero.errors import SurgeryError
+from ellzero.errors import NonFiniteError, SurgeryError
 from ellzero.graph import NoChannels, OnlyBias, Select, structure_of
 from ellzero.surgery import compare, outputs_of
 
@@ -299,3 +299,29 @@ def test_random_numbers_of_a_comparison_are_fixed_and_those_of_the_user_go_on():
     assert not torch.equal(one[0], one[1])
     assert torch.equal(torch.rand(2), expected)
     assert noisy.training
+
+
+class Waves(nn.Module):
+    """A complex weight reads real channels."""
+
+    def __init__(self):
+        super().__init__()
+        self.one = nn.Linear(4, 6)
+        self.wave = nn.Parameter(torch.randn(6, 3, dtype=torch.complex64))
+
+    def forward(self, x):
+        return (self.one(x).relu().to(self.wave.dtype) @ self.wave).abs()
+
+
+def test_complex_weights_read_channels():
+    example = torch.randn(2, 4)
+    gated = l0.Gated(Waves(), example, channels=l0.trace(Waves(), example)).eval()
+    gated.log_odds.data.copy_(torch.tensor([5.0, -5.0, 0.3, -5.0, 5.0, -0.2]))
+    small = l0.prune(gated)
+    assert small.wave.shape == (4, 3)
+    x = torch.randn(5, 4)
+    with torch.no_grad():
+        assert torch.allclose(gated(x), small(x), atol=1e-6)
+    gated.bare().wave.data[0, 0] = torch.nan
+    with pytest.raises(NonFiniteError, match="'wave'"):
+        l0.Gated(gated.bare(), example)

@@ -162,3 +162,26 @@ def test_compare_restores_the_training_flags():
 def test_compare_refuses_another_shape_and_what_does_not_run(other, message):
     with pytest.raises(SurgeryError, match=message):
         compare(nn.Linear(3, 2), other, torch.ones(1, 3))
+
+
+class Mixed(nn.Module):
+    """Weights of several precisions, the first of which is not that of the input."""
+
+    def __init__(self, first):
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones((), dtype=first))
+        self.one, self.two = nn.Linear(4, 5), nn.Linear(5, 3)
+
+    def forward(self, values):
+        return self.two(self.one(values).relu()) * self.scale.float()
+
+
+@pytest.mark.parametrize("first", [torch.float64, torch.bfloat16])
+def test_an_example_keeps_a_precision_that_the_network_has(first):
+    gated = l0.Gated(Mixed(first), torch.ones(1, 4))
+    assert l0.prune(gated, plan=l0.Plan({"one": (0, 2)})).two.weight.shape == (3, 3)
+    assert l0.prune(gated, plan=l0.Plan({"one": (0,)}), example=torch.randn(2, 4)).two.weight.shape == (3, 4)
+
+
+def test_an_example_follows_a_network_into_another_precision():
+    assert l0.prune(build().double(), plan=l0.Plan({"0": (0,)}))[0].weight.dtype == torch.float64

@@ -215,7 +215,7 @@ def _check_finite(model: nn.Module) -> None:
     for name, parameter in model.named_parameters():
         if isinstance(parameter, nn.parameter.UninitializedParameter):
             raise ValueError(f"the weight {name!r} has no shape yet; call the network once on real inputs first")
-        if not parameter.is_meta and parameter.is_floating_point() and not bool(parameter.isfinite().all()):
+        if not parameter.is_meta and not bool(parameter.isfinite().all()):
             raise NonFiniteError(f"the weight {name!r} holds NaN or infinite numbers; load a sound checkpoint first")
     for name, buffer in model.named_buffers():  # an attention mask may well be infinite
         if not buffer.is_meta and buffer.is_floating_point() and bool(buffer.isnan().any()):

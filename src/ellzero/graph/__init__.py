@@ -31,6 +31,7 @@ __all__ = [
     "count",
     "cut",
     "cut_module",
+    "eagerly",
     "forward",
     "gated_norms",
     "kept_indices",
@@ -63,7 +64,7 @@ from ellzero.graph.outputs import tensors_in
 from ellzero.graph.plan import Plan
 from ellzero.graph.record import Call, Value
 from ellzero.graph.rules import Rule, mixes, pointwise
-from ellzero.graph.shadow import Example, arguments, forward
+from ellzero.graph.shadow import Example, arguments, eagerly, forward
 from ellzero.graph.structure import Structure, structure_of
 from ellzero.graph.trace import trace
 from ellzero.graph.where import place_of

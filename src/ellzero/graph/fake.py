@@ -30,6 +30,14 @@ _MANY = 2**16
 """So many results are known at most: some tens of megabytes."""
 
 
+_aten = torch.ops.aten
+
+_OF_SOME = frozenset(
+    [_aten.max.default, _aten.min.default, _aten.max.dim, _aten.min.dim, _aten.median.dim, _aten.mode.default]
+)
+"""What there is not of no numbers at all; without numbers PyTorch does not notice."""
+
+
 class ShapeMode(FakeTensorMode):
     """Fake tensors, whose shapes are looked up where the same operation had the same operands before.
 
@@ -53,6 +61,8 @@ class ShapeMode(FakeTensorMode):
         """Look up the results of an operation, or let it run."""
         if func is torch.ops.prim.device.default and isinstance(args[0], FakeTensor) and not self.in_kernel_invocation:
             return args[0].fake_device
+        if func in _OF_SOME:
+            _refuse_none(func, args)
         key = self._key(func, args, kwargs)
         table = self._table(func)
         known = table.get(key) or self._batch_norm(func, args) if key is not None else (_Unfit, [])
@@ -131,6 +141,12 @@ class ShapeMode(FakeTensorMode):
         if not known or len(known) < len(parts):
             return _Unfit, []
         return (FakeTensor if is_single else list if isinstance(result, list) else tuple), known  # some have names
+
+
+def _refuse_none(func: Any, args: Sequence[Any]) -> None:
+    source, *dims = args
+    if not (source.shape[dims[0]] if dims and source.dim() else source.numel()):
+        raise RuntimeError(f"{func.overloadpacket} of no numbers at all")
 
 
 def batch_norm(args: Sequence[Any]) -> list[torch.Size] | None:

@@ -136,8 +136,11 @@ def _check_readers(model: nn.Module, group: Group, parameters: dict[str, nn.Para
     if not group.readers:
         raise TraceError(f"group {group.name!r} has no reader; name the weight that sums over it with role 'reader'")
     for name in group.readers:
-        if name not in parameters or not parameters[name].is_floating_point():
-            raise TraceError(f"group {group.name!r} is read by {name!r}, which is no floating-point parameter")
+        reader = parameters.get(name)
+        if reader is None or not (reader.is_floating_point() or reader.is_complex()):
+            raise TraceError(
+                f"group {group.name!r} is read by {name!r}, which is no floating-point or complex parameter"
+            )
     for member in group.members if group.kind != "channels" else ():
         reader = model.get_submodule(member.tensor.rpartition(".")[0])
         if member.role != "reader" or not isinstance(reader, (nn.Linear, Convolution)):

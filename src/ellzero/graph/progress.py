@@ -1,6 +1,6 @@
 """How far a forward pass comes before it fails, and in which module."""
 
-__all__ = ["Progress", "Seen", "module_names"]
+__all__ = ["BESIDES", "Progress", "Seen", "module_names"]
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +10,9 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from ellzero.graph.shadow import Run
+
+BESIDES = frozenset(["prim", "profiler"])
+"""Operations that compute nothing: they ask for a device, as fake tensors are asked, or time a part of the network."""
 
 
 class Seen(NamedTuple):
@@ -55,7 +58,7 @@ class Progress(TorchDispatchMode):
         return False
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func.namespace == "prim":  # asks for a device, which only fake tensors are asked for
+        if func.namespace in BESIDES:
             return func(*args, **kwargs or {})
         seen = Seen(self._stack[-1] if self._stack else "", func, [], [])
         _look((args, kwargs), seen.shapes, seen.others)

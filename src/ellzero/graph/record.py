@@ -15,7 +15,7 @@ from torch.utils.weak import WeakTensorKeyDictionary
 
 from ellzero.errors import TraceError
 from ellzero.graph.outputs import tensors_in
-from ellzero.graph.progress import module_names
+from ellzero.graph.progress import BESIDES, module_names
 from ellzero.graph.shadow import NEEDS_DATA, Example, Shadow, on_shadow
 
 _ONE_DTYPE = frozenset(f"aten.{name}" for name in ["mm", "addmm", "bmm", "baddbmm", "mv", "addmv", "convolution"])
@@ -186,7 +186,7 @@ class Recorder(TorchDispatchMode):
         return False
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func.namespace == "prim":  # asks for a device, which only fake tensors are asked for
+        if func.namespace in BESIDES:
             return func(*args, **kwargs or {})
         kwargs = kwargs or {}
         before = self.as_values(args), self.as_values(kwargs)

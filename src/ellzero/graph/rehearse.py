@@ -20,7 +20,7 @@ from ellzero.graph.outputs import tensors_in
 from ellzero.graph.progress import Progress
 from ellzero.graph.randomise import randomised, randomised_example, smaller
 from ellzero.graph.record import Recording
-from ellzero.graph.shadow import Example, forward, has_numbers
+from ellzero.graph.shadow import Example, eagerly, forward, has_numbers
 
 _TIMES = 4
 """Nothing vouches for channels written by hand, or for a rule of the user: a dead ReLU must not hide a mistake."""
@@ -165,7 +165,7 @@ class _Rehearsal:
 
 
 def _run(network: Any, example: Example) -> list[Tensor]:
-    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+    with eagerly(), torch.no_grad(), torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(0)
         output = forward(network, example)
     return [tensor.detach() for tensor in tensors_in(output)]

@@ -6,6 +6,7 @@ __all__ = [
     "Run",
     "Shadow",
     "arguments",
+    "eagerly",
     "forward",
     "has_numbers",
     "on_shadow",
@@ -14,8 +15,9 @@ __all__ = [
 ]
 
 import logging
+import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
 
@@ -147,11 +149,11 @@ def on_shadow(model: nn.Module, example: Example, action: Callable[[Shadow], Res
     blank = _shadow(model, mode)
 
     def run_without_data(network: Callable[..., Any]) -> Any:
-        with _stateless(blank), without_fused_layers(), quiet(), torch.no_grad(), mode:
+        with eagerly(), _stateless(blank), without_fused_layers(), quiet(), torch.no_grad(), mode:
             return forward(network, shown)
 
     def run_with_data(network: Callable[..., Any]) -> Any:
-        with without_fused_layers(), torch.no_grad(), torch.random.fork_rng(devices=[]):
+        with eagerly(), without_fused_layers(), torch.no_grad(), torch.random.fork_rng(devices=[]):
             return forward(network, example)
 
     shadow = Shadow(blank, run_without_data)
@@ -181,6 +183,22 @@ def _stateless(model: nn.Module) -> Iterator[None]:
             vars(module).update(held)
             module._buffers.clear()
             module._buffers.update(buffers)
+
+
+@contextmanager
+def eagerly() -> Iterator[None]:
+    """Within it operations run one by one where a network, or a part of it, was compiled, and can be seen.
+
+    Inference mode, in which there are other operations, does not reach into it.
+    """
+    is_compiled = "torch._dynamo" in sys.modules  # which is slow to import, and which to compile imports
+    has_gradients = torch.is_grad_enabled()
+    with (
+        torch.compiler.set_stance("force_eager") if is_compiled else nullcontext(),
+        torch.inference_mode(False),
+        torch.set_grad_enabled(has_gradients),
+    ):
+        yield
 
 
 @contextmanager

@@ -43,5 +43,6 @@ class _Dtypes(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
         leaves = tree_leaves(result)
-        self.found.update(leaf.dtype for leaf in leaves if isinstance(leaf, Tensor) and leaf.is_floating_point())
+        dtypes = {leaf.dtype for leaf in leaves if isinstance(leaf, Tensor)}
+        self.found.update(one.to_real() for one in dtypes if one.is_floating_point or one.is_complex)
         return result

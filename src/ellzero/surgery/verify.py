@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
 from ellzero.errors import NonFiniteError, SurgeryError
-from ellzero.graph import Example, forward, place_of, tensors_in
+from ellzero.graph import Example, eagerly, forward, place_of, tensors_in
 from ellzero.surgery.precision import precisions, rounding
 
 _MIXED = 2.0**-6
@@ -47,15 +47,17 @@ def _same(one: Tensor, other: Tensor) -> bool:
 
 
 def like(example: Example, model: nn.Module) -> Any:
-    """The example on the device, and in the floating dtype, of the network."""
+    """The example on the device of the network; floating numbers in a dtype that the network has, its first if not."""
     first = next((parameter for parameter in model.parameters() if parameter.is_floating_point()), None)
     if first is None:
         return example
+    known = {tensor.dtype for tensor in [*model.parameters(), *model.buffers()]}
 
     def move(leaf: object) -> object:
         if not isinstance(leaf, Tensor):
             return leaf
-        return leaf.to(first.device, first.dtype if leaf.is_floating_point() else leaf.dtype)
+        is_foreign = leaf.is_floating_point() and leaf.dtype not in known
+        return leaf.to(first.device, first.dtype if is_foreign else leaf.dtype)
 
     return tree_map(move, example)
 
@@ -135,7 +137,7 @@ def outputs_of(network: nn.Module, example: Example) -> list[Tensor]:
         The tensors, in the order in which they stand in what it returns.
     """
     gpus = sorted({parameter.device.index for parameter in network.parameters() if parameter.is_cuda})
-    with evaluating(network), torch.random.fork_rng(devices=gpus):
+    with eagerly(), evaluating(network), torch.random.fork_rng(devices=gpus):
         torch.default_generator.manual_seed(0)
         for gpu in gpus:  # torch.manual_seed would also set those that are not put back
             torch.cuda.default_generators[gpu].manual_seed(0)
@@ -144,7 +146,7 @@ def outputs_of(network: nn.Module, example: Example) -> list[Tensor]:
 
 def _check_repeatable(network: nn.Module, example: Example, before: list[Tensor]) -> None:
     """Tell random numbers from a wrong cut: with another seed the same network must return the same."""
-    with evaluating(network), torch.random.fork_rng(devices=[]):
+    with eagerly(), evaluating(network), torch.random.fork_rng(devices=[]):
         again = tensors_in(forward(network, example))
     if not all(torch.equal(one, other) for one, other in zip(before, again, strict=True)):
         raise SurgeryError(
@@ -176,7 +178,7 @@ def compare_on_noise(one: nn.Module, other: nn.Module, example: Example) -> floa
 
     noisy = tree_map(vary, example)
     try:
-        with evaluating(one), torch.no_grad():
+        with eagerly(), evaluating(one), torch.no_grad():
             forward(one, noisy)
     except Exception:  # whatever the user's forward raises on such data
         return 0.0
@@ -193,7 +195,7 @@ def _distance(want: Tensor, have: Tensor) -> float:
 
 def _allowed_within(network: nn.Module, example: Example, want: Tensor) -> float:
     """What the coarsest precision explains in which a part of the network is computed (norms in float32, say)."""
-    with evaluating(network):
+    with eagerly(), evaluating(network):
         found = precisions(lambda: forward(network, example))
     coarsest = max(torch.finfo(dtype).eps for dtype in found)
     return _allowed(want) * coarsest / torch.finfo(want.dtype).eps * _MIXED
