@@ -2,9 +2,9 @@
 
 __all__ = ["confirm", "weed_out"]
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from math import inf
 from types import MappingProxyType
 
@@ -31,18 +31,20 @@ def confirm(
     candidates: Candidates = MappingProxyType({}),
     *,
     shapes: Sequence[tuple[int, ...]] | None = None,
+    at_least: int = 0,
 ) -> Channels:
     """Keep every group whose removal the forward pass does not survive.
 
     A few channels of every group are cut at once and the result is run on tensors without data. Where it stops,
     attributes of the module in which it stops, and of those around it, are brought down too, as long as that helps.
-    Only if it still fails are the groups tried one after the other. The same is done with groups that may go entirely.
+    Only if it still fails are the groups tried in parts. The same is done with groups that may go entirely.
 
     Args:
         shadow: a copy of the network; it is not changed.
         channels: what was traced.
         candidates: for each group attributes that may have to follow its width.
         shapes: of the outputs of the network, if they are known.
+        at_least: how many gates are asked for; once fewer are left, the others are not tried any more.
 
     Returns:
         The channels; groups that cannot be cut carry the reason, the others the attributes that follow them.
@@ -53,16 +55,14 @@ def confirm(
     cuttable = [group.name for group in channels.gated if group.size > 1]
     channels, outcome = _repaired(attempt, cuttable, candidates)
     attempt.channels = channels
-    failed = weed_out(cuttable, lambda names: attempt.outcome(names).why) if outcome.why else {}
-    channels = channels.keeping(
-        {name: f"its width is fixed in the forward pass: {why}" for name, why in failed.items()}
-    )
-    if not channels.gated:
+    if outcome.why:
+        channels, outcome = _weeded(attempt, cuttable, at_least)
+    if not channels.gated or channels.num_gates < at_least:
         return channels
     attempt.channels = channels
     trains = not outcome.is_same_in_training
     removable = [group.name for group in channels.gated if group.removable]
-    failed = weed_out(removable, lambda names: attempt.outcome(names, whole=True, trains=trains).why)
+    failed = dict(weed_out(removable, partial(attempt.failure, whole=True, trains=trains)))
     return replace(channels, groups=tuple(_stays(group, failed) for group in channels.groups))
 
 
@@ -104,27 +104,62 @@ def _following(channels: Channels, candidates: Candidates, signatures: set[Signa
     ))  # fmt: skip
 
 
-def weed_out(names: list[str], failure: Callable[[list[str]], str]) -> dict[str, str]:
+def _weeded(attempt: "_Attempt", names: list[str], at_least: int) -> tuple[Channels, "_Outcome"]:
+    """Keep the groups that cannot be cut together with the others, and tell what happens to the rest.
+
+    Training mode takes as long as evaluation mode and seldom fails where that does not, so it is tried at the end.
+    """
+    channels, outcome = attempt.channels, _Outcome("", (inf, inf))
+    for trains in (False, True):
+        outcome = attempt.outcome(names, trains=trains)
+        failure = partial(attempt.failure, trains=trains)
+        failed = set()
+        for name, why in weed_out(names, failure, outcome.why):
+            failed.add(name)
+            channels = channels.keeping({name: f"its width is fixed in the forward pass: {why}"})
+            if channels.num_gates < at_least:
+                return channels, outcome
+        names = [name for name in names if name not in failed]
+    return channels, outcome
+
+
+def weed_out(
+    names: Sequence[str], failure: Callable[[list[str]], str], why: str | None = None
+) -> Iterator[tuple[str, str]]:
     """Find the groups that cannot be cut together with the others.
+
+    They are the groups that fail together with all earlier ones that do not. What goes well with some groups is taken
+    to go well with fewer, so that blocks are tried: larger ones as long as they go well, halves of one that does not.
 
     Args:
         names: the groups, most welcome first.
         failure: what goes wrong when some of them are cut; empty if nothing does.
+        why: what goes wrong when all of them are cut, if that is known.
 
-    Returns:
-        For each group that is to be kept, what went wrong.
+    Yields:
+        Each group that is to be kept, with what went wrong.
+
+    Example:
+        >>> dict(weed_out("abcde", lambda names: "fails" if {"a", "d"} <= {*names} or "b" in names else ""))
+        {'b': 'fails', 'd': 'fails'}
     """
-    if not names or not failure(names):
-        return {}
+    rest = list(names)
+    if not rest or not (failure(rest) if why is None else why):
+        return
     good: list[str] = []
-    failed: dict[str, str] = {}
-    for name in names:
-        why = failure([*good, name])
-        if why:
-            failed[name] = why
-        else:
-            good.append(name)
-    return failed
+    size = 1
+    while rest:
+        block = rest[:size]
+        why = failure([*good, *block])
+        if not why:
+            good, rest, size = good + block, rest[size:], 2 * size
+            continue
+        while len(block) > 1:
+            half = block[: len(block) // 2]
+            what = failure([*good, *half])
+            good, block, why = (good, half, what) if what else (good + half, block[len(half) :], why)
+        yield block[0], why
+        rest, size = rest[rest.index(block[0]) + 1 :], 1
 
 
 @dataclass(frozen=True)
@@ -169,6 +204,10 @@ class _Attempt:
         if shapes != self.expected:
             return _Outcome(f"the output has shape {shapes} instead of {self.expected}", progress.count)
         return self._trained(small, progress) if trains else _Outcome("", (inf, inf))
+
+    def failure(self, names: list[str], *, whole: bool = False, trains: bool = True) -> str:
+        """What goes wrong, or nothing; see `outcome`."""
+        return self.outcome(names, whole=whole, trains=trains).why
 
     def _trained(self, small: nn.Module, evaluated: Progress) -> _Outcome:
         """What happens in training mode; without dropout, which would only take other ways to the same shapes."""

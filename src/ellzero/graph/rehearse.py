@@ -66,7 +66,7 @@ def rehearse(
         if rehearsal is None:
             break
         failed = weed_out([group.name for group in channels.gated], rehearsal.failure)
-        reasons = {name: f"cutting it changes what is computed: {why}" for name, why in failed.items()}
+        reasons = {name: f"cutting it changes what is computed: {why}" for name, why in failed}
         channels = channels.keeping(reasons)
     return channels
 

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
+from typing import NamedTuple
 
 from torch import nn
 from torch.fx import GraphModule
@@ -13,7 +14,7 @@ from torch.fx import GraphModule
 from ellzero.errors import nearest
 from ellzero.graph.acceptable import check_example, check_network, check_rules
 from ellzero.graph.attributes import candidates
-from ellzero.graph.channels import Channels
+from ellzero.graph.channels import Attribute, Channels
 from ellzero.graph.collection import collecting_later
 from ellzero.graph.confirm import confirm
 from ellzero.graph.exported import exported_graph
@@ -92,7 +93,7 @@ def trace(
         _LOG.warning("%r is not used on this example; if other inputs reach it, give an example that does", name)
     _check_rules(rules, recording)
 
-    def attempt(choices: Mapping[str, int]) -> tuple[Channels, Labels]:
+    def found(choices: Mapping[str, int]) -> _Found:
         labels = Labels(choices=choices, is_wide=width, is_exported=exported)
         run_on_labels(recording, keep, labels, rules)
         channels = gather(model, labels, recording, inputs=inputs, positions=positions)
@@ -100,14 +101,32 @@ def trace(
         channels = channels.keeping(_hidden(channels, recording))
         carries = carried(channels, labels, recording)
         channels = mark_removable(channels, recording, carries)
-        if graph is not None:
-            return rehearse(model, example, confirm(shadow, channels), is_vouched=True), labels
-        found = candidates(model, channels, recording, carries)
-        channels = confirm(shadow, channels, found, shapes=[value.shape for value in recording.outputs])
-        return rehearse(model, example, channels, recording=recording, is_vouched=not rules), labels
+        attributes = candidates(model, channels, recording, carries) if graph is None else {}
+        return _Found(channels, attributes, labels)
+
+    def proven(one: _Found, at_least: int) -> Channels:
+        shapes = [value.shape for value in recording.outputs] if graph is None else None
+        channels = confirm(shadow, one.channels, one.attributes, shapes=shapes, at_least=at_least)
+        if channels.num_gates < at_least:
+            return channels
+        done = recording if graph is None else None
+        return rehearse(model, example, channels, recording=done, is_vouched=not rules)
 
     with collecting_later():
-        return _best(attempt)
+        return _best(found, proven)
+
+
+class _Found(NamedTuple):
+    """What the labels say, and which attributes may have to follow; nothing of it has been tried."""
+
+    channels: Channels
+    attributes: Mapping[str, tuple[Attribute, ...]]
+    labels: Labels
+
+    @property
+    def to_try(self) -> tuple[object, ...]:
+        """All that a proof depends on."""
+        return self.channels.gated, self.channels.norms, self.attributes
 
 
 def _graph(model: nn.Module, example: Example, rules: Mapping[str, Rule]) -> GraphModule:
@@ -132,20 +151,26 @@ def _hidden(channels: Channels, recording: Recording) -> dict[str, str]:
     return {group.name: why for group in channels.gated}
 
 
-def _best(attempt: Callable[[Mapping[str, int]], tuple[Channels, Labels]]) -> Channels:
+def _best(found: Callable[[Mapping[str, int]], _Found], proven: Callable[[_Found, int], Channels]) -> Channels:
     """Where a view spreads channels over several dimensions, find along which of them they can be removed.
 
     The first is right for heads. Where that leaves channels that cannot be removed, the others are tried, for all
-    blocks that are built alike at once.
+    blocks that are built alike at once. A proof only takes gates away: where the labels give no more gates than there
+    are already, or what they gave before, nothing is tried.
     """
     choices: dict[str, int] = {}
-    channels, labels = attempt(choices)
-    for site, num_dims in _unsettled(channels, labels):
+    one = found(choices)
+    best, tried = proven(one, 0), [one.to_try]
+    for site, num_dims in _unsettled(best, one.labels):
         for choice in range(1, num_dims):
-            other, _ = attempt(choices | {site: choice})
-            if other.num_gates > channels.num_gates:
-                channels, choices = other, choices | {site: choice}
-    return channels
+            other = found(choices | {site: choice})
+            if other.channels.num_gates <= best.num_gates or other.to_try in tried:
+                continue
+            tried.append(other.to_try)
+            channels = proven(other, best.num_gates + 1)
+            if channels.num_gates > best.num_gates:
+                best, choices = channels, choices | {site: choice}
+    return best
 
 
 def _unsettled(channels: Channels, labels: Labels) -> list[tuple[str, int]]:
