@@ -12,7 +12,7 @@ from torch import Tensor
 from ellzero.dictionary.dynamics.differences import is_regular
 from ellzero.dictionary.dynamics.trajectories import read_times
 from ellzero.dictionary.dynamics.weak import SMALLEST
-from ellzero.dictionary.regression.gram import as_float64
+from ellzero.dictionary.regression.samples import as_float64
 from ellzero.errors import NonFiniteError
 
 JUMP = 8.0

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ellzero.dictionary.dynamics.simulate import integrate, integrate_many, iterate
 from ellzero.dictionary.dynamics.trajectories import read_times
-from ellzero.dictionary.regression.gram import as_float64
+from ellzero.dictionary.regression.samples import as_float64
 from ellzero.errors import nearest
 
 INTEGRATORS = ("LSODA", "RK45", "RK23", "DOP853", "Radau", "BDF", "dopri5")

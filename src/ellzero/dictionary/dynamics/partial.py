@@ -24,8 +24,8 @@ from ellzero.dictionary.dynamics.trajectories import Trajectory, read_times
 from ellzero.dictionary.dynamics.weak import choose_radius
 from ellzero.dictionary.dynamics.weak_field import field_system, field_windows, reach
 from ellzero.dictionary.equations.equations import Equations
-from ellzero.dictionary.regression.gram import as_float64
 from ellzero.dictionary.regression.options import whole
+from ellzero.dictionary.regression.samples import as_float64
 from ellzero.dictionary.terms.dictionary import Dictionary
 from ellzero.dictionary.terms.libraries import identity, polynomial
 from ellzero.errors import nearest

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ellzero.dictionary.regression.gram import as_float64
+from ellzero.dictionary.regression.samples import as_float64
 from ellzero.errors import NonFiniteError
 
 

@@ -11,11 +11,12 @@ from torch import Tensor
 
 from ellzero.dictionary.regression.allocation import shares_of
 from ellzero.dictionary.regression.criteria import check_criterion
-from ellzero.dictionary.regression.gram import Gram, as_float64
+from ellzero.dictionary.regression.gram import Gram
 from ellzero.dictionary.regression.layout import Outputs, refitted, search_of
 from ellzero.dictionary.regression.options import whole
 from ellzero.dictionary.regression.path import SubsetPath, subset_path
 from ellzero.dictionary.regression.resamples import draw, resampled
+from ellzero.dictionary.regression.samples import as_float64
 from ellzero.dictionary.regression.starts import choose
 from ellzero.dictionary.regression.subset import Subset
 from ellzero.dictionary.regression.subsets import best_subset

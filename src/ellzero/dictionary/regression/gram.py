@@ -1,55 +1,24 @@
 """Sufficient statistics of least squares: a square root of the Gram matrix, so that its condition is not squared."""
 
-__all__ = ["Gram", "as_float64"]
+__all__ = ["Gram"]
 
 from dataclasses import dataclass, replace
 from typing import Any, Self, final
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
-_CHUNK = 2**16  # rows that are factorised at once: memory follows the columns, not the samples
-_CONSTANT = 1e-12  # a centred column that is shorter than this part of the plain one is a constant
+from ellzero.dictionary.regression.lengths import lengths_of, triangle, unit_columns, varying
+from ellzero.dictionary.regression.samples import (
+    as_float64,
+    check_finite,
+    check_shapes,
+    count_samples,
+    square_roots,
+    within_range,
+)
+
 _LEAST_ENERGY = 1e-290  # below, squares of residuals are no longer normal numbers
-
-
-def as_float64(values: Any, name: str) -> Tensor:
-    """Copy of nothing where it can be avoided: a float64 tensor of whatever holds numbers.
-
-    Args:
-        values: a tensor, an array, or nested lists of numbers.
-        name: what the message calls it.
-
-    Returns:
-        The numbers, float64, on their device.
-
-    Raises:
-        TypeError: if the values are not real numbers.
-
-    Example:
-        >>> as_float64([1, 2], "targets")
-        tensor([1., 2.], dtype=torch.float64)
-    """
-    try:
-        tensor = values if isinstance(values, Tensor) else torch.from_numpy(_writable(values))
-    except (TypeError, ValueError) as error:
-        raise TypeError(
-            f"{name} must hold real numbers, got {type(values).__name__}; pass an array of floats"
-        ) from error
-    if tensor.is_complex():
-        raise TypeError(f"{name} must hold real numbers, got {tensor.dtype}; pass real and imaginary parts as columns")
-    return tensor.detach().to(torch.float64)
-
-
-def _writable(values: Any) -> npt.NDArray[np.float64]:
-    """An array that torch accepts: read-only memory is copied."""
-    array = np.asarray(values)
-    if array.dtype.kind in "USMmc":  # text, dates and complex numbers would be converted without a word
-        raise TypeError(f"numbers are needed, got {array.dtype}")
-    array = np.asarray(array, dtype=np.float64)
-    return array if array.flags.writeable and min((0, *array.strides)) >= 0 else array.copy()
 
 
 @final
@@ -107,12 +76,12 @@ class Gram:
                     [0.7071, 1.0000]], dtype=torch.float64)
         """
         x, y = as_float64(features, "features"), as_float64(targets, "targets")
-        root_weights = _root_weights(weights, x)
-        _check_shapes(x, y, root_weights)
-        num_columns, (num_samples, num_rows) = x.shape[-1], _num_samples(x, root_weights)
-        x, y, units = _within_range(x, y)
+        root_weights = square_roots(weights, x)
+        check_shapes(x, y, root_weights)
+        num_columns, (num_samples, num_rows) = x.shape[-1], count_samples(x, root_weights)
+        x, y, units = within_range(x, y)
         if x.shape[-2] >= 2 * (num_columns + y.shape[-1] + 1):
-            factor = _triangle(x, y, root_weights, intercept)
+            factor = triangle(x, y, root_weights, intercept)
             found = cls.from_factor(factor, num_columns, num_samples=num_samples, intercept=intercept)
         else:
             found = cls._of_rows(x, y, root_weights, intercept)
@@ -146,9 +115,9 @@ class Gram:
             factor, shift = factor[..., 1:, 1:], factor[..., 0, 1:]
         root, target = factor[..., :num_columns, :num_columns], factor[..., :num_columns, num_columns:]
         rest = factor[..., num_columns:, num_columns:].square().sum(-2)
-        root, scale = _unit_columns(root, shift[..., :num_columns])
+        root, scale = unit_columns(root, shift[..., :num_columns])
         if intercept:
-            target, rest = _varying(target, rest, shift[..., num_columns:])
+            target, rest = varying(target, rest, shift[..., num_columns:])
         return cls(root, target, rest, scale, means, num_samples, num_samples, intercept)
 
     @classmethod
@@ -180,14 +149,14 @@ class Gram:
                 f"gram {tuple(products.shape)}, cross {tuple(right.shape)}, energies {tuple(energy.shape)} do not fit;"
                 " expected (*batch, p, p), (*batch, p, q) and (*batch, q)"
             )
-        _check_finite(products.flatten(0, -2), "gram")
+        check_finite(products.flatten(0, -2), "gram")
         scale = products.diagonal(dim1=-2, dim2=-1).clamp_min(0).sqrt()
         scale = torch.where(scale > 0, scale, torch.ones_like(scale))
         values, vectors = torch.linalg.eigh(products / (scale.unsqueeze(-1) * scale.unsqueeze(-2)))
         lengths = values.clamp_min(values[..., -1:] * num * torch.finfo(torch.float64).eps).sqrt()
         root = lengths.unsqueeze(-1) * vectors.mT
         target = (vectors.mT @ (right / scale.unsqueeze(-1))) / lengths.unsqueeze(-1)
-        root, again = _unit_columns(root, torch.zeros_like(scale))
+        root, again = unit_columns(root, torch.zeros_like(scale))
         rest = (energy - target.square().sum(-2)).clamp_min(0)
         means = root.new_zeros(*root.shape[:-2], num + right.shape[-1])
         return cls(root, target, rest, scale * again, means, num_samples, num_samples)
@@ -207,8 +176,8 @@ class Gram:
         if root_weights is not None:
             x, y = x * root_weights, y * root_weights
         if intercept:
-            y, rest = _varying(y, rest, (y_mean * total.sqrt()).squeeze(-2))
-        root, scale = _unit_columns(x, shift, in_place=is_own)
+            y, rest = varying(y, rest, (y_mean * total.sqrt()).squeeze(-2))
+        root, scale = unit_columns(x, shift, in_place=is_own)
         return cls(root, y, rest, scale, means, x.shape[-2], x.shape[-2], intercept)
 
     def in_units(self, units: Tensor | None) -> Self:
@@ -256,49 +225,7 @@ class Gram:
     @property
     def is_present(self) -> Tensor:
         """Which columns are neither zero nor, beside an intercept, constant; bool, shape `(*batch, columns)`."""
-        return _lengths(self.root) > 0.5  # they are one or zero
-
-
-def _root_weights(weights: Any, x: Tensor) -> Tensor | None:
-    """Square roots of the weights as a column, checked."""
-    if weights is None:
-        return None
-    values = as_float64(weights, "weights").to(x.device)
-    if not bool((values >= 0).all()) or not bool(torch.isfinite(values).all()) or not bool((values.sum(-1) > 0).all()):
-        raise ValueError("sample weights must be finite and not negative, with a positive sum; drop the other samples")
-    return values.sqrt().unsqueeze(-1)
-
-
-def _num_samples(x: Tensor, root_weights: Tensor | None) -> tuple[int, int]:
-    """Samples, counting repetitions, and rows of positive weight; the least of a batch."""
-    if root_weights is None:
-        return x.shape[-2], x.shape[-2]
-    weights = root_weights.square()
-    rows = (weights > 0).to(x.dtype)
-    counts = weights.round() if bool(((weights - weights.round()).abs() < 1e-9).all()) else rows
-    return int(counts.sum((-1, -2)).min()), int(rows.sum((-1, -2)).min())
-
-
-def _check_shapes(x: Tensor, y: Tensor, root_weights: Tensor | None) -> None:
-    if x.dim() < 2 or y.dim() < 2 or x.shape[:-1] != y.shape[:-1] or 0 in x.shape[-2:] or y.shape[-1] == 0:
-        raise ValueError(
-            f"features {tuple(x.shape)} and targets {tuple(y.shape)} do not fit; expected (*batch, samples, columns)"
-            " and (*batch, samples, targets) with at least one of each"
-        )
-    if root_weights is not None and root_weights.shape[:-1] != x.shape[:-1]:
-        raise ValueError(
-            f"weights {tuple(root_weights.shape[:-1])} do not fit features {tuple(x.shape)};"
-            " expected one weight per sample"
-        )
-
-
-def _check_finite(values: Tensor, name: str) -> None:
-    is_bad = ~torch.isfinite(values).all(0)
-    if bool(is_bad.any()):
-        raise ValueError(
-            f"{name} contain NaN or infinity in column {is_bad.nonzero().flatten().tolist()[:10]}; drop those samples,"
-            " or leave out the terms that overflow"
-        )
+        return lengths_of(self.root) > 0.5  # they are one or zero
 
 
 def _check_energies(gram: Gram) -> None:
@@ -313,52 +240,3 @@ def _check_energies(gram: Gram) -> None:
             f"squares of the targets in column {column} are beyond the range of float64; give the targets in units in"
             " which they are closer to 1"
         )
-
-
-def _within_range(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Scale columns whose squares would overflow or vanish; sums of squares of usual data pass untouched."""
-    squares = torch.cat(
-        [_lengths(part).flatten(0, -2).amax(0) if part.dim() > 2 else _lengths(part) for part in (x, y)]
-    )
-    if bool(((squares > 1e-120) & (squares < 1e120)).all()):
-        return x, y, None
-    _check_finite(x.flatten(0, -2), "features")
-    _check_finite(y.flatten(0, -2), "targets")
-    largest = torch.cat([x.abs().flatten(0, -2).amax(0), y.abs().flatten(0, -2).amax(0)])
-    is_far = (largest > 0) & ((largest < 1e-120) | (largest > 1e120))
-    units = torch.where(is_far, largest, torch.ones_like(largest))
-    return x / units[: x.shape[-1]], y / units[x.shape[-1] :], units
-
-
-def _triangle(x: Tensor, y: Tensor, root_weights: Tensor | None, intercept: bool) -> Tensor:
-    """Triangular factor of the weighted columns `[1, features, targets]`, chunk by chunk."""
-    factor: Tensor | None = None
-    for start in range(0, x.shape[-2], _CHUNK):
-        rows = slice(start, start + _CHUNK)
-        ones = [torch.ones_like(y[..., rows, :1])] if intercept else []
-        part = torch.cat([*ones, x[..., rows, :], y[..., rows, :]], -1)
-        part = part if root_weights is None else part * root_weights[..., rows, :]
-        factor = torch.linalg.qr(part if factor is None else torch.cat([factor, part], -2), mode="r").R
-    assert factor is not None
-    return factor
-
-
-def _unit_columns(root: Tensor, shift: Tensor, *, in_place: bool = False) -> tuple[Tensor, Tensor]:
-    """Columns of length one and the lengths; what is left of a constant after the `shift` by centring becomes zero."""
-    length = _lengths(root)
-    is_present = length > _CONSTANT * torch.hypot(length, shift)
-    scale = torch.where(is_present, length, torch.ones_like(length))
-    factor = (is_present / scale).unsqueeze(-2)
-    return root.mul_(factor) if in_place else root * factor, scale
-
-
-def _varying(target: Tensor, rest: Tensor, shift: Tensor) -> tuple[Tensor, Tensor]:
-    """Targets and what no column explains; what centring, by the `shift`, leaves of a constant becomes zero."""
-    length = (target.square().sum(-2) + rest).sqrt()
-    is_constant = length <= _CONSTANT * torch.hypot(length, shift)
-    return target.masked_fill(is_constant.unsqueeze(-2), 0.0), rest.masked_fill(is_constant, 0.0)
-
-
-def _lengths(columns: Tensor) -> Tensor:
-    """Euclidean lengths of the columns; torch's own norm is several times slower along this dimension."""
-    return columns.square().sum(-2).sqrt()

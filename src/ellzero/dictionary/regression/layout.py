@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ellzero.dictionary.regression.gram import Gram, as_float64
+from ellzero.dictionary.regression.gram import Gram
 from ellzero.dictionary.regression.options import columns_named
+from ellzero.dictionary.regression.samples import as_float64
 from ellzero.dictionary.regression.search import Search
 from ellzero.dictionary.regression.subset import Optimality, Subset, as_subset
 

@@ -7,8 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ellzero.dictionary.regression.gram import Gram, as_float64
+from ellzero.dictionary.regression.gram import Gram
 from ellzero.dictionary.regression.options import whole
+from ellzero.dictionary.regression.samples import as_float64
 from ellzero.noise import counters, uniform
 
 _ELEMENTS = 2**22  # products, or weighted rows, that are formed in one piece
