@@ -142,8 +142,8 @@ def _check_readers(model: nn.Module, group: Group, parameters: dict[str, nn.Para
                 f"group {group.name!r} is read by {name!r}, which is no floating-point or complex parameter"
             )
     for member in group.members if group.kind != "channels" else ():
-        reader = model.get_submodule(member.tensor.rpartition(".")[0])
-        if member.role != "reader" or not isinstance(reader, (nn.Linear, Convolution)):
+        layer = model.get_submodule(member.tensor.rpartition(".")[0])
+        if member.role != "reader" or not isinstance(layer, (nn.Linear, Convolution)):
             raise TraceError(
                 f"group {group.name!r} of kind {group.kind!r} must be read by linear or convolutional layers only, but "
                 f"names {member.tensor!r} as {member.role}"
