@@ -52,7 +52,7 @@ def dynamic(network: nn.Module, batch) -> tuple:
 
 
 # PyTorch says so of every network that keeps something while it runs and gives it up afterwards.
-HARMLESS = "ignore:While compiling, we found certain side effects:UserWarning"
+HARMLESS = "ignore:While (compiling|exporting), we found certain side effects:UserWarning"  # the latter up to 2.9
 
 REFUSAL = r"exported in training mode, which would make one draw .* a constant .*; call gated.eval\(\) first"
 

@@ -85,6 +85,7 @@ def test_a_copy_of_the_graph_knows_how_it_was_cut(gated):
     assert "fc1" in str(l0.report(network, small))
 
 
+@pytest.mark.filterwarnings("ignore:The given buffer is not writable:UserWarning")  # of PyTorch 2.9, about itself
 def test_saving_is_refused_and_names_what_does_it(gated, tmp_path):
     network, example = gated("a shuffled width")
     small = l0.prune(network, plan=Plan({"fc1": (1,)}))
