@@ -76,8 +76,8 @@ def _repaired(attempt: "_Attempt", names: list[str], candidates: Candidates) -> 
     Also returns what happens then.
     """
     original = attempt.channels
-    known = {signature(one) for found in candidates.values() for one in found}
-    chosen = {one for one in known if one[1] in USUAL}
+    known = {one: signature(one) for found in candidates.values() for one in found}
+    chosen = {one for one in known.values() if one[1] in USUAL}
 
     def outcome(signatures: set[Signature]) -> "_Outcome":
         attempt.channels = _following(original, candidates, signatures)
@@ -85,8 +85,7 @@ def _repaired(attempt: "_Attempt", names: list[str], candidates: Candidates) -> 
 
     now = outcome(chosen)
     while now.why and now.module is not None:
-        module = signature(Attribute(now.module, ""))[0]
-        options = [chosen ^ {one} for one in sorted(known) if f"{module}.".startswith(f"{one[0]}." if one[0] else "")]
+        options = [chosen ^ {one} for one in sorted({known[one] for one in known if _is_around(one, now.module)})]
         tried = [(outcome(option), option) for option in options]
         best = max(tried, key=lambda pair: pair[0].progress, default=(now, chosen))
         equal = [option for found, option in tried if found.progress == best[0].progress]
@@ -95,6 +94,10 @@ def _repaired(attempt: "_Attempt", names: list[str], candidates: Candidates) -> 
             break
         now, chosen = best
     return _following(original, candidates, chosen), now
+
+
+def _is_around(attribute: Attribute, module: str) -> bool:
+    return not attribute.module or f"{module}.".startswith(f"{attribute.module}.")
 
 
 def _following(channels: Channels, candidates: Candidates, signatures: set[Signature]) -> Channels:

@@ -94,6 +94,8 @@ def _part(name: str, value: Any, memo: dict[int, Any]) -> Any:
     kind = type(value)
     if kind in _CONTAINERS and not value:
         return memo.setdefault(id(value), kind())
+    if kind is tuple and all(type(part) in _ATOMS for part in value):
+        return value
     if kind is dict and name in _IN_PARTS:
         parts = {key: memo[id(part)] if id(part) in memo else copy.deepcopy(part, memo) for key, part in value.items()}
         return memo.setdefault(id(value), parts)

@@ -110,20 +110,25 @@ def _bits(groups: Iterable[int]) -> int:
 
 
 def _steps(recording: Recording, carries: Carries) -> Iterator[_Step]:
+    """The computed values that depend on an input; places that are never empty are left out."""
+    fed = {value.number for value in recording.inputs}
     for call in recording.calls:
-        sources = tuple(value.number for value in call.sources) if call.targets else ()
-        for value in call.targets:
+        sources = tuple(value.number for value in call.sources if value.number in fed)
+        for value in call.targets if sources else ():
+            fed.add(value.number)
             places = carries[value.number]
-            yield _Step(value.number, sources, tuple(map(_bits, places)), _bits(frozenset().union(*places)))
+            may_empty = tuple(_bits(place) for place in places if _ALWAYS not in place)
+            yield _Step(value.number, sources, may_empty, _bits(frozenset().union(*places)))
 
 
 def _reached(recording: Recording, steps: Sequence[_Step], emptied: int) -> frozenset[int]:
     """The outputs that still depend on an input when some groups are empty."""
     alive = {value.number: _bits([_ALWAYS]) for value in recording.inputs}
+    kept = ~emptied
     for step in steps:
         incoming = 0
         for number in step.sources:
             incoming |= alive.get(number, 0)
-        if incoming and all(place & ~emptied for place in step.places):
-            alive[step.number] = alive.get(step.number, 0) | ((incoming & step.groups) or step.groups) & ~emptied
+        if incoming and all(map(kept.__and__, step.places)):
+            alive[step.number] = alive.get(step.number, 0) | ((incoming & step.groups) or step.groups) & kept
     return frozenset(value.number for value in recording.outputs if alive.get(value.number))
