@@ -2,17 +2,14 @@
 
 __all__ = ["check_compile_gated", "check_compile_small", "check_export_gated", "check_export_small"]
 
-import io
-import logging
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ellzero.conformance.agreement import agree
+from ellzero.conformance.quiet import quiet
 from ellzero.conformance.subject import Subject
 from ellzero.graph import arguments, tensors_in
 from ellzero.surgery import outputs_of
@@ -39,23 +36,9 @@ def check_compile_small(subject: Subject) -> str:
 
 
 def _check(subject: Subject, network: nn.Module, make: Callable[[nn.Module, Any], list[Tensor]], trouble: str) -> str:
-    with _quiet(), torch.random.fork_rng(devices=[]):
+    with quiet(), torch.random.fork_rng(devices=[]):
         found = subject.or_skip(lambda one: make(one.eval(), subject.example), network, trouble)
     return f"largest difference {agree(outputs_of(network, subject.example), found):.2g}"
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """PyTorch warns of its own workings, and prints whole graphs where it fails; that, an exception says too."""
-    logger = logging.getLogger("torch")
-    before = logger.level
-    logger.setLevel(logging.CRITICAL)
-    try:
-        with warnings.catch_warnings(), redirect_stderr(io.StringIO()), redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(before)
 
 
 @torch.no_grad()

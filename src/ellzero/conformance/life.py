@@ -12,6 +12,7 @@ from torch.fx import GraphModule
 
 from ellzero.artifacts import load, save
 from ellzero.conformance.agreement import Mismatch, agree
+from ellzero.conformance.quiet import quiet
 from ellzero.conformance.subject import Skip, Subject
 from ellzero.graph import Example, arguments, forward, tensors_in
 from ellzero.surgery import outputs_of
@@ -65,8 +66,9 @@ def _stored(subject: Subject, small: nn.Module, folder: Path) -> nn.Module:
 
 def _stored_graph(subject: Subject, small: nn.Module, path: Path) -> nn.Module:
     """An artifact holds no code, and so no graph; PyTorch's own file does."""
-    torch.export.save(torch.export.export(small, *arguments(subject.example)), path.with_suffix(".pt2"))
-    loaded = torch.export.load(path.with_suffix(".pt2")).module(check_guards=False)
+    with quiet():
+        torch.export.save(torch.export.export(small, *arguments(subject.example)), path.with_suffix(".pt2"))
+        loaded = torch.export.load(path.with_suffix(".pt2")).module(check_guards=False)
     return GraphModule(loaded, loaded.graph).eval()  # what PyTorch loads cannot be told to evaluate
 
 
