@@ -69,6 +69,13 @@ CASES = {
         built("Qwen3ForCausalLM Qwen3Config", **GROUPED, head_dim=6), TOKENS,
         {GROUPS: {"num_attention_heads": (4, 2), "num_key_value_heads": (2, 1)}, 32: {"hidden_size": (32, 24)}},
     ),
+    "Apertus, whose activations store numbers": (
+        built("ApertusForCausalLM ApertusConfig", **GROUPED), TOKENS,
+        {
+            GROUPS: {"num_attention_heads": (4, 2), "num_key_value_heads": (2, 1), "head_dim": (None, 8)},
+            FFN: {"intermediate_size": (20, 15)},
+        },
+    ),
     "Mixtral": (
         built("MixtralForCausalLM MixtralConfig", **GROUPED, num_local_experts=3, experts_implementation="eager"),
         TOKENS,

@@ -158,7 +158,7 @@ def _correct(module: nn.Module) -> nn.Module | None:
     elif isinstance(module, nn.PReLU):
         module.num_parameters = len(module.weight)
         return None if len(module.weight) else nn.Identity()
-    elif isinstance(module, nn.Embedding):
+    elif isinstance(module, (nn.Embedding, nn.EmbeddingBag)):
         module.num_embeddings, module.embedding_dim = module.weight.shape
     return None
 

@@ -13,6 +13,7 @@ _CHOSEN = "rows are chosen by the data"
 
 
 def _embedding(labels: Labels, call: Call) -> None:
+    """Rows of a table, or for each bag the sum, mean or maximum of some; what else a bag returns counts them."""
     (weight, *indices), out = call.sources, call.targets[0]
     labels.pin_all(indices, "decides which rows of a table are read")
     vectors = labels.of(weight)
@@ -67,11 +68,12 @@ def _index_select(labels: Labels, call: Call) -> None:
 
 
 def _index_add(labels: Labels, call: Call) -> None:
-    """Values are added to rows of others; the index itself carries no channels.
+    """Values are added to rows of others, or the largest of them are taken; the index itself carries no channels.
 
     Unless it is stored, and so are the values: then its entries go together, and nothing is added where one is missing.
     """
     target, dim, index, *values = call.args
+    dim = int(dim) % len(target.shape)
     if _is_stored_sum(labels, target, index, values):
         write(labels, labels.of(index).get(0))
         read(labels, call, labels.of(index).get(0), labels.of(values[0]).get(0), select=False)
@@ -102,6 +104,8 @@ def _without(labels: Labels, value: Value, dim: int) -> Value:
 INDEXING: Mapping[str, Callable[[Labels, Call], None]] = MappingProxyType(
     {
         "aten.embedding": _embedding,
+        "aten._embedding_bag": _embedding,
+        "aten._embedding_bag_forward_only": _embedding,
         "aten.index": _index,
         "aten.index_select": _index_select,
         "aten.gather": _index_select,
@@ -109,5 +113,9 @@ INDEXING: Mapping[str, Callable[[Labels, Call], None]] = MappingProxyType(
         "aten.index_add_": _index_add,
         "aten.scatter_add": _index_add,
         "aten.scatter_add_": _index_add,
+        "aten.scatter_reduce": _index_add,
+        "aten.scatter_reduce_": _index_add,
+        "aten.index_reduce": _index_add,
+        "aten.index_reduce_": _index_add,
     }
 )

@@ -47,7 +47,7 @@ class Built:
         right = sum(
             one == other
             for name, shape in wanted.items()
-            if len(found.get(name, ())) == len(shape)
+            if name in found and len(found[name]) == len(shape)  # a number has no dimensions
             for one, other in zip(shape, found[name], strict=True)
         )
         mine, theirs = _remembered(self.model), _remembered(small)
