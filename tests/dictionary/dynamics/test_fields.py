@@ -225,3 +225,23 @@ def test_a_simulation_starts_on_the_grid_of_the_fit():
     model = FieldDynamics(derivatives=2).fit(field, t, x)
     with pytest.raises(ValueError, match=r"u0 must have shape \(64,\) or \(runs, 64\), .* got \(32,\)"):
         model.simulate(field[0, :32], t)
+
+
+@pytest.mark.parametrize("differentiation", ["weak", "finite"])
+def test_the_score_is_high_for_the_law_and_low_for_another(differentiation):
+    field, t, x = heat()
+    model = FieldDynamics(differentiation=differentiation).fit(field, t, x)
+    assert model.score(field, t, x) > 0.9999
+    assert model.score([field, 2 * field], [t, t], x) > 0.9999
+    assert model.score(field[:, ::2], t, x[::2]) > 0.999  # on another grid
+    assert model.score(field[::-1], t, x) < -2  # backwards in time
+
+
+def test_terms_of_a_field_are_chosen_again_on_windows_drawn_anew():
+    field, t, x = heat()
+    noisy = field + 0.05 * np.random.default_rng(0).normal(size=field.shape)
+    model = FieldDynamics().fit(noisy, t, x)
+    chances = model.inclusion_probabilities(50)
+    assert chances.shape == model.coefficients().shape
+    assert chances.sum() == pytest.approx(1)
+    assert chances[0, model.dictionary.names.index("u_xx")] > 0.9

@@ -2,8 +2,8 @@
 
 __all__ = ["FieldDynamics"]
 
-import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Self, final
 
 import numpy as np
@@ -12,18 +12,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ellzero.dictionary.dynamics.coupled import search_support
-from ellzero.dictionary.dynamics.differences import differentiate
 from ellzero.dictionary.dynamics.estimate import price
 from ellzero.dictionary.dynamics.evidence import Evidence
+from ellzero.dictionary.dynamics.field_rows import points_of, windows_of
 from ellzero.dictionary.dynamics.fields import derivative_names, evolve, space_derivatives
 from ellzero.dictionary.dynamics.grid import Grid, read_fields
 from ellzero.dictionary.dynamics.inputs import check_limit, check_resolution, limit_of
-from ellzero.dictionary.dynamics.noise_level import noise_level
 from ellzero.dictionary.dynamics.regress import combined, strong_evidence, whitened
-from ellzero.dictionary.dynamics.trajectories import Trajectory, read_times
-from ellzero.dictionary.dynamics.weak import choose_radius
-from ellzero.dictionary.dynamics.weak_field import field_system, field_windows, reach
+from ellzero.dictionary.dynamics.scores import r2_score
+from ellzero.dictionary.dynamics.trajectories import read_times
 from ellzero.dictionary.equations.equations import Equations
+from ellzero.dictionary.regression.bootstraps import bootstrap
 from ellzero.dictionary.regression.options import whole
 from ellzero.dictionary.regression.samples import as_float64
 from ellzero.dictionary.terms.dictionary import Dictionary
@@ -32,11 +31,8 @@ from ellzero.errors import nearest
 
 Array = NDArray[np.float64]
 
-POINTS_PER_ORDER = 6
-"""Half width in points that a window in space has at least, for each derivative that moves to its test function."""
-
-DECAY = 2.0
-"""As in `weak.choose_radius`; derivatives on the test functions favour narrower windows than there."""
+BLOCK = 8
+"""Neighbouring windows or points that a bootstrap draws together."""
 
 SWEEPS = 5
 """How often the covariance and the support are brought into agreement."""
@@ -98,7 +94,7 @@ class FieldDynamics:
         self.dictionary, self.limit = made, limit_of(terms)
         check_limit(self.limit, 1, len(made))
         self.differentiation, self.criterion, self.resolution = differentiation, criterion, resolution
-        self._found: tuple[Evidence, Tensor, Grid] | None = None
+        self._found: _Found | None = None
 
     def fit(self, u: Any, t: Any, x: Any) -> Self:
         """Find the equation.
@@ -116,24 +112,18 @@ class FieldDynamics:
                 not vary or is not periodic.
             NonFiniteError: if the field holds NaN or a term overflows.
         """
+        grid = self._read(u, t, x)
+        self._found = self._from_windows(grid) if self.differentiation == "weak" else self._from_points(grid)
+        return self
+
+    def _read(self, u: Any, t: Any, x: Any) -> Grid:
         grid = read_fields(u, t, x)
         for field in grid.fields:
             self.dictionary.evaluate(space_derivatives(field, grid.length, len(self.dictionary.inputs) - 1))
-        if self.differentiation == "weak":
-            evidence, coefficients = self._from_windows(grid)
-        else:
-            evidence, coefficients = self._from_points(grid)
-        self._found = evidence, coefficients, grid
-        return self
+        return grid
 
-    def _from_windows(self, grid: Grid) -> tuple[Evidence, Tensor]:
-        noise = max(_noise(grid), self.resolution * float(torch.cat(grid.fields).std()))
-        order = reach(self.dictionary)
-        radii = _radii(grid, noise, order)
-        systems = []
-        for field, time in zip(grid.fields, grid.times, strict=True):
-            windows = field_windows(time, field.shape[1], grid.length, radii, order)
-            systems.append(field_system(field, grid.length, self.dictionary, windows))
+    def _from_windows(self, grid: Grid) -> "_Found":
+        systems, noise = windows_of(grid, self.dictionary, self.resolution)
         rows = sum(len(system.target) for system in systems)
         coefficients, support = None, torch.zeros(0, dtype=torch.long)
         for _ in range(SWEEPS):
@@ -141,22 +131,19 @@ class FieldDynamics:
             for system in systems:
                 covariance = system.covariance(coefficients, noise)
                 pairs.append([whitened(covariance, system.features, system.target)])
-            evidence, _ = combined(pairs, self.resolution, at_least=1.0)
+            evidence, (whole,) = combined(pairs, self.resolution, at_least=1.0)
             before, support = support, self._chosen(evidence, rows, support)
             coefficients = evidence.refit(support)
             if torch.equal(before, support):
                 break
         assert coefficients is not None
-        return evidence, coefficients
+        return _Found(evidence, coefficients, grid, whole)
 
-    def _from_points(self, grid: Grid) -> tuple[Evidence, Tensor]:
-        order = len(self.dictionary.inputs) - 1
-        features = [self.dictionary(space_derivatives(one, grid.length, order)).flatten(0, 1) for one in grid.fields]
-        pairs = zip(grid.fields, grid.times, strict=True)
-        rates = [differentiate(field, time, self.differentiation).flatten() for field, time in pairs]
-        evidence, _ = strong_evidence(torch.cat(features), torch.cat(rates)[:, None], self.resolution)
-        support = self._chosen(evidence, sum(map(len, rates)), torch.zeros(0, dtype=torch.long))
-        return evidence, evidence.refit(support)
+    def _from_points(self, grid: Grid) -> "_Found":
+        features, rates = points_of(grid, self.dictionary, self.differentiation)
+        evidence, (whole,) = strong_evidence(features, rates[:, None], self.resolution)
+        support = self._chosen(evidence, len(rates), torch.zeros(0, dtype=torch.long))
+        return _Found(evidence, evidence.refit(support), grid, whole)
 
     def _chosen(self, evidence: Evidence, rows: int, start: Tensor) -> Tensor:
         cost = price(rows, len(self.dictionary), self.criterion)
@@ -164,12 +151,51 @@ class FieldDynamics:
 
     def coefficients(self) -> Array:
         """Shape `(1, terms)`."""
-        return self._fitted()[1][None].numpy().copy()
+        return self._fitted().coefficients[None].numpy().copy()
 
     def standard_errors(self) -> Array:
         """Standard deviations of the coefficients given the support, shape `(1, terms)`."""
-        evidence, coefficients, _ = self._fitted()
-        return evidence.standard_errors(coefficients.nonzero()[:, 0])[None].numpy()
+        found = self._fitted()
+        return found.evidence.standard_errors(found.coefficients.nonzero()[:, 0])[None].numpy()
+
+    def inclusion_probabilities(self, num_bootstraps: int = 100, *, seed: int = 0) -> Array:
+        """How often each term is chosen when windows (or points) are drawn anew, in blocks, with replacement.
+
+        Args:
+            num_bootstraps: draws.
+            seed: of the draws.
+
+        Returns:
+            Shape `(1, terms)`, in [0, 1]; the number of terms is that of the equation.
+        """
+        found = self._fitted()
+        count = int((found.coefficients != 0).sum())
+        if not count:
+            return np.zeros((1, len(self.dictionary)))
+        drawn = bootstrap(*found.rows, count, num=num_bootstraps, block=BLOCK, seed=seed)
+        return drawn.inclusion_probability[None].numpy()
+
+    def score(self, u: Any, t: Any, x: Any) -> float:
+        """Share of the variance of the time derivative that the equation explains.
+
+        Args:
+            u: a field on any grid, or a list, as in `fit`.
+            t: time stamps.
+            x: places.
+
+        Returns:
+            R squared of averages over windows, or of derivatives at the points, as in the fit.
+
+        Raises:
+            ValueError: as `fit`.
+        """
+        coefficients, grid = self._fitted().coefficients, self._read(u, t, x)
+        if self.differentiation == "weak":
+            systems, _ = windows_of(grid, self.dictionary, self.resolution)
+            features, rates = (torch.cat(part) for part in zip(*((s.features, s.target) for s in systems), strict=True))
+        else:
+            features, rates = points_of(grid, self.dictionary, self.differentiation)
+        return r2_score(rates[:, None], (features @ coefficients)[:, None])
 
     def equations(self) -> Equations:
         """The equation as plain data."""
@@ -194,7 +220,7 @@ class FieldDynamics:
             ValueError: if the field has another number of points; `evolve` follows fields on other grids.
             NonFiniteError: if the field leaves the finite numbers.
         """
-        _, coefficients, grid = self._fitted()
+        coefficients, grid = self._fitted().coefficients, self._fitted().grid
         start, times = as_float64(u0, "u0").cpu(), read_times(t, len(t))
         points = grid.fields[0].shape[1]
         if start.dim() not in (1, 2) or start.shape[-1] != points:
@@ -204,10 +230,20 @@ class FieldDynamics:
         longest = float(times.diff().min()) / 5 if step is None else step
         return evolve(self.dictionary, coefficients, start, times, grid.length, step=longest).numpy()
 
-    def _fitted(self) -> tuple[Evidence, Tensor, Grid]:
+    def _fitted(self) -> "_Found":
         if self._found is None:
             raise ValueError("the model has no equation yet; call fit(u, t, x) first")
         return self._found
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What a fit found: evidence, coefficients `(terms,)`, the grid, whitened features and target of the windows."""
+
+    evidence: Evidence
+    coefficients: Tensor
+    grid: Grid
+    rows: tuple[Tensor, Tensor]
 
 
 def _candidates(names: Sequence[str]) -> Dictionary:
@@ -215,24 +251,3 @@ def _candidates(names: Sequence[str]) -> Dictionary:
     powers = polynomial(tuple(names), 2, only=[names[0]])
     slopes = identity(tuple(names)).select(list(names[1:]))
     return polynomial(tuple(names), 3, only=[names[0]]) + powers * slopes
-
-
-def _noise(grid: Grid) -> float:
-    """Noise of the field: the smaller of what samples in time and points in space say."""
-    found = [min(float(noise_level(f).square().mean()), float(noise_level(f.T).square().mean())) for f in grid.fields]
-    return math.sqrt(sum(found) / len(found))
-
-
-def _radii(grid: Grid, noise: float, order: int) -> tuple[int, int]:
-    """Half widths of the windows in samples and in points, from the spectra; high derivatives need wide windows."""
-    found = []
-    for field, time in zip(grid.fields, grid.times, strict=True):
-        pair = []
-        for table in (field, field.T):
-            marks = time if table is field else torch.arange(len(table), dtype=time.dtype)
-            level = torch.full((table.shape[1],), noise, dtype=table.dtype)
-            pair.append(choose_radius(Trajectory(marks, table, table[:, :0]), level, decay=DECAY))
-        found.append(pair)
-    points = grid.fields[0].shape[1]
-    least = min(POINTS_PER_ORDER * order, points // 4)
-    return min(pair[0] for pair in found), max(least, min(pair[1] for pair in found))

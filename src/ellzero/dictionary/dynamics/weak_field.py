@@ -1,6 +1,6 @@
 """The weak form in space and time of equations for a field on a periodic line."""
 
-__all__ = ["FieldWindows", "field_system", "field_windows"]
+__all__ = ["FieldSystem", "FieldWindows", "field_system", "field_windows", "reach"]
 
 import math
 from collections.abc import Sequence
