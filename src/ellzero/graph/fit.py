@@ -136,8 +136,8 @@ def _check_readers(model: nn.Module, group: Group, parameters: dict[str, nn.Para
     if not group.readers:
         raise TraceError(f"group {group.name!r} has no reader; name the weight that sums over it with role 'reader'")
     for name in group.readers:
-        reader = parameters.get(name)
-        if reader is None or not (reader.is_floating_point() or reader.is_complex()):
+        weight = parameters.get(name)
+        if weight is None or not (weight.is_floating_point() or weight.is_complex()):
             raise TraceError(
                 f"group {group.name!r} is read by {name!r}, which is no floating-point or complex parameter"
             )

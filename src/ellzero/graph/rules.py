@@ -99,7 +99,15 @@ def _apply(labels: Labels, call: Call, name: str) -> None:
 def pointwise(labels: Labels, call: Call) -> None:
     """The rule for operations that treat every element alone: values that meet are one channel."""
     for out in call.targets:
-        labels.put(out, meet(labels, out.shape, call.sources))
+        labels.put(out, meet(labels, out.shape, call.sources), origin=_scaled(labels, call))
+
+
+def _scaled(labels: Labels, call: Call) -> str | None:
+    """The stored tensor that is multiplied by a number: zero where that is zero, so that it reads what that reads."""
+    wide = [value for value in call.sources if math.prod(value.shape) > 1]
+    if len(wide) != 1 or not (short(call) == "mul" or (short(call) in ("div", "neg") and call.args[0] is wide[0])):
+        return None
+    return labels.origin.get(wide[0].number)
 
 
 def mixes(*dims: int) -> Rule:
