@@ -156,3 +156,14 @@ def test_sizes_outside_the_path_are_refused():
         path.subset(4)
     with pytest.raises(ValueError, match="pass max_terms=7"):
         path.total(7)
+
+
+@pytest.mark.parametrize(("samples", "columns"), [(20, 40), (30, 300), (60, 300)])
+@pytest.mark.parametrize("seed", range(3))
+def test_a_criterion_finds_little_in_noise_where_columns_are_many(samples, columns, seed):
+    rng = np.random.default_rng(seed)
+    x, y = rng.normal(size=(samples, columns)), rng.normal(size=samples)
+    assert int(subset_path(x, y, intercept=True).num_terms("ebic")) <= 1  # not half as many as there are samples
+    found = subset_path(x, 5 * x[:, 3] - 4 * x[:, 7] + 0.5 * y, intercept=True)
+    assert found.sizes[-1] < samples // 4
+    assert found.subset(2).support.nonzero().flatten().tolist() == [3, 7]

@@ -114,7 +114,7 @@ class Dynamics:
 
         Returns:
             This model. `result.doubts` says what speaks against the equations, and each doubt is a warning: terms that
-            depend on each other on the data, trajectories that are not explained.
+            depend on each other on the data, trajectories that are not explained, outliers, motion taken for noise.
 
         Raises:
             ValueError: if shapes do not fit, trajectories are too short, or the budget is larger than the dictionary.

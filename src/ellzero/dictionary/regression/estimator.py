@@ -47,8 +47,8 @@ class SparseRegression(_base.MultiOutputMixin, _base.RegressorMixin, _base.BaseE
             choose. A budget that is larger than the number of columns lets all of them stay, with a warning:
             estimators are also fitted on data with fewer columns, in searches and behind selectors.
         criterion: "aic", "aicc", "bic", "ebic" or "knee"; chooses the number of terms when `terms` is None.
-        max_terms: largest number of terms that is considered then, and on the path; if None, all, at most 32 and half
-            as many as there are samples.
+        max_terms: largest number of terms that is considered then, and on the path; if None, all, as far as samples
+            can tell: see `subset_path`.
         always: indices of columns that are in every support; they count.
         groups: lists of columns that are chosen together or not at all.
         costs: cost of each column.

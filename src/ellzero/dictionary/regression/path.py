@@ -2,6 +2,7 @@
 
 __all__ = ["SubsetPath", "allocate", "subset_path"]
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, final
@@ -161,7 +162,9 @@ def subset_path(
     Args:
         features: columns to choose from, shape `(*batch, samples, columns)`, or a `Gram`.
         targets: shape `(*batch, samples, targets)` or `(*batch, samples)`; None with a `Gram`.
-        max_terms: largest size; if None, all columns, at most 32 and half as many as there are samples.
+        max_terms: largest size; if None, all columns, at most 32, half as many as there are samples, and
+            n / (log log n log p) for n samples and p columns: of so many subsets some fit well by chance beyond, and no
+            criterion sees it.
         always: indices of columns that are in every support; the path begins with them.
         outputs: `separate`: each target has supports of its own. `shared`: one for all targets.
         weights: weight of each sample, shape `(*batch, samples)`.
@@ -177,7 +180,8 @@ def subset_path(
         TypeError: if the values are not real numbers.
 
     Source:
-        Miller (2002), "Subset Selection in Regression", chapter 3.
+        Miller (2002), "Subset Selection in Regression", chapter 3; Zhu et al. (2020), "A polynomial algorithm for
+        best-subset selection problem", PNAS, for the largest size.
 
     Example:
         >>> x = torch.randn(60, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
@@ -191,7 +195,7 @@ def subset_path(
     if max_terms is not None:
         max_terms = whole(max_terms, "max_terms", least=1)
     else:
-        max_terms = max(1, num_fixed, min(gram.num_columns, _MOST, _half_of_samples(gram)))
+        max_terms = max(1, num_fixed, min(gram.num_columns, _MOST, _told_by_samples(gram)))
     search, num_slots = search_of(gram, max_terms, always=always, outputs=outputs, ridge=ridge)
     sizes = torch.arange(num_fixed, num_slots + 1, device=gram.root.device)
     supports = _all_sizes(search, sizes, num_slots, depth)
@@ -201,15 +205,18 @@ def subset_path(
     return SubsetPath(gram, supports, torch.stack(stacked, -1), sizes, outputs == "shared", is_single)
 
 
-def _half_of_samples(gram: Gram) -> int:
-    """Half of the samples, repeated ones counted once: criteria mean nothing where the data are fitted exactly."""
-    if gram.num_rows >= 2 * gram.num_columns:
-        return gram.num_columns
-    root = gram.root.reshape(-1, *gram.root.shape[-2:])
-    is_wide = root.shape[-1] > root.shape[-2]
-    values = torch.linalg.eigvalsh(root @ root.mT if is_wide else root.mT @ root)
-    rank = int((values > _NO_ENERGY * values[..., -1:]).sum(-1).min())
-    return min(gram.num_rows - gram.has_intercept, rank) // 2
+def _told_by_samples(gram: Gram) -> int:
+    """Sizes beyond which criteria mean nothing, because the data are fitted by chance."""
+    most = gram.num_columns
+    if gram.num_rows < 2 * most:  # half of the samples, repeated ones counted once
+        root = gram.root.reshape(-1, *gram.root.shape[-2:])
+        is_wide = root.shape[-1] > root.shape[-2]
+        values = torch.linalg.eigvalsh(root @ root.mT if is_wide else root.mT @ root)
+        rank = int((values > _NO_ENERGY * values[..., -1:]).sum(-1).min())
+        most = min(gram.num_rows - gram.has_intercept, rank) // 2
+    num = gram.num_samples - gram.has_intercept
+    iterated = math.log(max(math.exp(math.e), num))
+    return min(most, int(num / (math.log(iterated) * math.log(max(math.e, gram.num_columns)))))
 
 
 def _all_sizes(search: Search, sizes: Tensor, num_slots: int, depth: int) -> Tensor:
