@@ -28,7 +28,10 @@ FLOORS = {
     "errors": 0,
     "noise": 0,
 }
-STOREYS = {"dictionary": {"dynamics": 2, "equations": 1, "regression": 0, "terms": 0}}
+STOREYS = {
+    "dictionary": {"dynamics": 2, "equations": 1, "regression": 0, "terms": 0},
+    "graph": {"tracing": 3, "cutting": 2, "labelling": 1, "plans": 0, "recording": 0},
+}
 OPTIONAL = {
     "matplotlib", "rich", "yaml", "pooch", "sklearn", "onnx", "onnxscript", "onnxruntime", "transformers",
     "sympy", "scipy", "gymnasium",

@@ -11,7 +11,7 @@ from ellzero.distributions import median
 from ellzero.errors import BudgetError
 from ellzero.gates import Gated
 from ellzero.graph import Costs, Filling, Group, Layout, Member, Target, Widths, settle
-from ellzero.graph.channels import Channels
+from ellzero.graph.plans.channels import Channels
 
 
 def set_gates(gated, values):

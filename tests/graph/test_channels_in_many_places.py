@@ -238,7 +238,7 @@ class Counted(Attention):
 
 @pytest.mark.parametrize("divides", [False, True])
 def test_where_a_kernel_dies_of_no_heads_one_stays(divides, monkeypatch):
-    monkeypatch.setattr("ellzero.graph.removable._DIVIDES_BY_HEADS", divides)
+    monkeypatch.setattr("ellzero.graph.tracing.removable._DIVIDES_BY_HEADS", divides)
     for is_one_call in (True, False):
         (heads,) = trace(Counted(is_one_call=is_one_call), torch.randn(2, 3, 5)).gated
         assert heads.removable is not (is_one_call and divides)

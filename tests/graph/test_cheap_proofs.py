@@ -9,8 +9,8 @@ from torch import nn
 import ellzero as l0
 from ellzero.errors import SurgeryError, TraceError
 from ellzero.graph import pointwise, trace
-from ellzero.graph.confirm import _Attempt
-from ellzero.graph.rehearse import _Rehearsal
+from ellzero.graph.tracing.confirm import _Attempt
+from ellzero.graph.tracing.rehearse import _Rehearsal
 
 
 class Branching(nn.Module):

@@ -8,9 +8,9 @@ import torch
 from torch import nn
 
 from ellzero.graph import Channels, Group, Member, trace
-from ellzero.graph.confirm import _Attempt, weed_out
-from ellzero.graph.labels import Labels, Split
-from ellzero.graph.trace import _best, _Found
+from ellzero.graph.labelling.labels import Labels, Split
+from ellzero.graph.tracing.confirm import _Attempt, weed_out
+from ellzero.graph.tracing.trace import _best, _Found
 
 
 def one_by_one(names, failure):

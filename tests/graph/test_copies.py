@@ -9,7 +9,7 @@ from torch.nn.utils import parametrizations
 from torch.utils._pytree import tree_leaves
 
 import networks
-from ellzero.graph.copies import copied
+from ellzero.graph.recording.copies import copied
 
 
 def held(module: nn.Module) -> dict[str, object]:

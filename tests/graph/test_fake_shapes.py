@@ -6,9 +6,9 @@ from torch import nn
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 
 import networks
-from ellzero.graph import fake as fake_module
-from ellzero.graph.fake import ShapeMode, blank, fake
-from ellzero.graph.record import record
+from ellzero.graph.recording import fake as fake_module
+from ellzero.graph.recording.fake import ShapeMode, blank, fake
+from ellzero.graph.recording.record import record
 
 
 def described(value):

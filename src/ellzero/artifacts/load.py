@@ -16,7 +16,7 @@ from ellzero.artifacts.replace import locate
 from ellzero.artifacts.weights import decode, fill
 from ellzero.errors import TraceError
 from ellzero.graph import Layout, Structure, cut
-from ellzero.graph.structure import ATTRIBUTE
+from ellzero.graph.plans.structure import ATTRIBUTE
 
 
 def load(folder: Path | str, build: Callable[[], nn.Module], *, device: torch.device | str | None = None) -> nn.Module:

@@ -14,7 +14,7 @@ from ellzero.artifacts.manifest import FILES, STRUCTURE, WEIGHTS, write_manifest
 from ellzero.artifacts.replace import written_whole
 from ellzero.artifacts.weights import write_weights
 from ellzero.errors import SurgeryError
-from ellzero.graph.structure import ATTRIBUTE, structure_of
+from ellzero.graph.plans.structure import ATTRIBUTE, structure_of
 
 
 def save(model: nn.Module, folder: Path | str, *, overwrite: bool = False) -> None:

@@ -18,7 +18,7 @@ from ellzero.conformance.subject import Skip, Subject
 from ellzero.errors import SurgeryError, TraceError, nearest
 from ellzero.gates import Gated
 from ellzero.graph import Channels, Example, place_of, trace
-from ellzero.graph.copies import not_copied
+from ellzero.graph.recording.copies import not_copied
 from ellzero.surgery import outputs_of
 
 CHECKS: Mapping[str, Callable[[Subject], str]] = MappingProxyType({

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ellzero.errors import SurgeryError
 from ellzero.graph import Layout, Select, Structure, kept_indices
-from ellzero.graph.memory_format import laid_out_like
+from ellzero.graph.cutting.memory_format import laid_out_like
 
 Slot = tuple[str, int]
 

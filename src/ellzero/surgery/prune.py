@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from ellzero.errors import SurgeryError
 from ellzero.graph import Example, Filling, Layout, Multiples, Plan, Structure, Uniform, Widths, cut
-from ellzero.graph.exported import exported_graph
-from ellzero.graph.structure import attach_structure
+from ellzero.graph.plans.structure import attach_structure
+from ellzero.graph.recording.exported import exported_graph
 from ellzero.surgery.origin import Origin
 from ellzero.surgery.verify import compare, compare_on_noise, like
 

@@ -11,8 +11,8 @@ from torch import nn
 import ellzero as l0
 from ellzero.errors import TraceError
 from ellzero.graph import Plan, trace
-from ellzero.graph.conditions import write_out_conditions
-from ellzero.graph.exported import exported_graph
+from ellzero.graph.recording.conditions import write_out_conditions
+from ellzero.graph.recording.exported import exported_graph
 from networks.fixed_sizes import Shuffled
 
 pytestmark = pytest.mark.filterwarnings("ignore:.isinstance.treespec:FutureWarning")  # of PyTorch 2.13, about itself

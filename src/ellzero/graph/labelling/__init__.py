@@ -1,0 +1,17 @@
+"""What operations do to the labels of channels."""
+
+__all__ = [
+    "Labels",
+    "Rule",
+    "gated_norms",
+    "mixes",
+    "moves",
+    "normalise_all",
+    "normalise_open",
+    "pointwise",
+]
+
+from ellzero.graph.labelling.labels import Labels
+from ellzero.graph.labelling.movement import moves
+from ellzero.graph.labelling.norms import gated_norms, normalise_all, normalise_open
+from ellzero.graph.labelling.rules import Rule, mixes, pointwise

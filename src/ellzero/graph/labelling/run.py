@@ -1,0 +1,44 @@
+"""Run a recording on labels instead of numbers."""
+
+__all__ = ["is_named", "run_on_labels"]
+
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
+from math import prod
+
+from ellzero.graph.labelling.labels import Labels
+from ellzero.graph.labelling.rules import Rule, apply_rule
+from ellzero.graph.recording.record import Recording
+
+
+def run_on_labels(recording: Recording, keep: Sequence[str], labels: Labels, rules: Mapping[str, Rule]) -> Labels:
+    """Label stored tensors and inputs, then the result of every call.
+
+    Args:
+        recording: of a network.
+        keep: names of modules or tensors whose channels are kept; `*` stands for anything.
+        labels: none yet, and how to choose; extended in place.
+        rules: of the user, by the name of the operation.
+
+    Returns:
+        The same labels.
+    """
+    for name, value in recording.stored.items():
+        vectors = {dim: labels.allot(name, dim, size) for dim, size in enumerate(value.shape) if size > 1}
+        labels.put(value, vectors, origin=name)
+        labels.derived.add(value.number)
+        labels.sizes[name] = prod(value.shape)
+        if any(is_named(name, pattern) for pattern in keep):
+            labels.pin_all([value], "you asked to keep it")
+    for value in recording.inputs:
+        vectors = {dim: labels.allot("", dim, size) for dim, size in enumerate(value.shape) if dim and size > 1}
+        labels.put(value, vectors)
+    for call in recording.calls:
+        apply_rule(labels, call, rules)
+    labels.pin_all(recording.outputs, "is an output of the network")
+    return labels
+
+
+def is_named(name: str, pattern: str) -> bool:
+    """Whether a pattern names a tensor, or the module that it belongs to."""
+    return fnmatchcase(name, pattern) or fnmatchcase(name.rpartition(".")[0], pattern)
