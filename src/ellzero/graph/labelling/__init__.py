@@ -11,7 +11,8 @@ __all__ = [
     "pointwise",
 ]
 
-from ellzero.graph.labelling.labels import Labels
+from ellzero.graph.labelling.labels import Labels, Rule
+from ellzero.graph.labelling.mixing import mixes
 from ellzero.graph.labelling.movement import moves
 from ellzero.graph.labelling.norms import gated_norms, normalise_all, normalise_open
-from ellzero.graph.labelling.rules import Rule, mixes, pointwise
+from ellzero.graph.labelling.rules import pointwise

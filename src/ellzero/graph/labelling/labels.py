@@ -1,15 +1,15 @@
 """Labels: one integer per index of every stored dimension, united where the network makes them one channel."""
 
-__all__ = ["CONSTANT", "NONE", "Labels", "Normed", "Read", "Split", "Toil", "Vector", "Vectors"]
+__all__ = ["CONSTANT", "NONE", "Labels", "Normed", "Read", "Rule", "Split", "Toil", "Vector", "Vectors"]
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ellzero.graph.recording.record import Value
+from ellzero.graph.recording.record import Call, Value
 
 Vector: TypeAlias = NDArray[np.int64]
 Vectors: TypeAlias = dict[int, Vector]
@@ -202,3 +202,7 @@ class Labels:
                 root = jumped
             if np.array_equal(before, root):
                 return root
+
+
+Rule: TypeAlias = Callable[[Labels, Call], None]
+"""What one operation does to the labels of its arguments and results."""

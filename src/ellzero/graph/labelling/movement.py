@@ -2,7 +2,7 @@
 
 __all__ = ["MOVEMENTS", "moves", "short"]
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -10,12 +10,11 @@ import numpy as np
 import torch
 
 from ellzero.graph.labelling.contractions import meet
-from ellzero.graph.labelling.labels import CONSTANT, Labels, Vector, Vectors
+from ellzero.graph.labelling.labels import CONSTANT, Labels, Rule, Vector, Vectors
 from ellzero.graph.labelling.reshape import reshape
 from ellzero.graph.plans.names import built_alike
 from ellzero.graph.recording.record import Call
 
-Rule = Callable[[Labels, Call], None]
 Part = tuple[int, Vector]
 
 

@@ -1,12 +1,11 @@
-"""Rules for operations that join, normalise or pool values; what has no rule is pinned, never guessed."""
+"""The rule of each operation; what has no rule is pinned, never guessed."""
 
-__all__ = ["Rule", "apply_rule", "mixes", "pointwise"]
+__all__ = ["apply_rule", "pointwise"]
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 
-import numpy as np
 import torch
 
 from ellzero.errors import TraceError
@@ -14,15 +13,15 @@ from ellzero.graph.labelling.attention import ATTENTION
 from ellzero.graph.labelling.contractions import CONTRACTIONS, meet
 from ellzero.graph.labelling.convolutions import CONVOLUTIONS
 from ellzero.graph.labelling.indexing import INDEXING
-from ellzero.graph.labelling.labels import CONSTANT, NONE, Labels, Toil, Vector, Vectors
+from ellzero.graph.labelling.joins import JOINS
+from ellzero.graph.labelling.labels import CONSTANT, Labels, Rule, Toil
+from ellzero.graph.labelling.mixing import MIXING
 from ellzero.graph.labelling.movement import MOVEMENTS, short
 from ellzero.graph.labelling.normalisers import NORMALISERS
 from ellzero.graph.labelling.norms import NORMALISATION
 from ellzero.graph.labelling.patches import PATCHES
 from ellzero.graph.recording.count import multiply_adds_of
-from ellzero.graph.recording.record import Call, Value
-
-Rule = Callable[[Labels, Call], None]
+from ellzero.graph.recording.record import Call
 
 
 def apply_rule(labels: Labels, call: Call, rules: Mapping[str, Rule] = MappingProxyType({})) -> None:
@@ -110,112 +109,11 @@ def _scaled(labels: Labels, call: Call) -> str | None:
     return labels.origin.get(wide[0].number)
 
 
-def mixes(*dims: int) -> Rule:
-    """The rule for operations that mix values along some dimensions and leave the others as they are.
-
-    Args:
-        dims: the dimensions of the first argument, and of the result of the same shape; negative from the end.
-
-    Example:
-        >>> smooth = mixes(-1)  # for trace(..., rules={"mylib.smooth": smooth})
-    """
-    return _keep_all_but(lambda call, value: dims, "is mixed by")
-
-
-def _cat(labels: Labels, call: Call) -> None:
-    values = [value for value in call.sources if math.prod(value.shape)]
-    out = call.targets[0]
-    dim = int(call.args[1]) % len(out.shape) if len(call.args) > 1 else int(call.kwargs.get("dim", 0)) % len(out.shape)
-    vectors: Vectors = {}
-    for value in values:
-        across = {key: found for key, found in labels.of(value).items() if key != dim}
-        for key, found in across.items():
-            if key in vectors:
-                labels.unite(vectors[key], found)
-            vectors[key] = found
-    if any(dim in labels.of(value) for value in values):
-        vectors[dim] = np.concatenate([_vector(labels, value, dim) for value in values])
-    for value in values:
-        for key in vectors.keys() - {dim} - labels.of(value).keys():
-            labels.pin(vectors[key], "meets values of fixed width that carry no channels")
-    labels.put(out, vectors)
-
-
-def _stack(labels: Labels, call: Call) -> None:
-    """Values of one shape side by side along a new dimension: what stands in the same place is one channel."""
-    out = call.targets[0]
-    dim = int(call.args[1] if len(call.args) > 1 else call.kwargs.get("dim", 0)) % len(out.shape)
-    met = meet(labels, call.sources[0].shape, call.sources)
-    labels.put(out, {key + (key >= dim): found for key, found in met.items()})
-
-
-def _vector(labels: Labels, value: Value, dim: int) -> Vector:
-    return labels.of(value).get(dim, np.full(value.shape[dim], NONE))
-
-
-def _keep_all_but(dims: Callable[[Call, Value], Iterable[int]], reason: str) -> Rule:
-    """A rule for operations that mix values along some dimensions and leave the others alone."""
-
-    def rule(labels: Labels, call: Call) -> None:
-        source = call.sources[0]
-        mixed = {dim % len(source.shape) for dim in dims(call, source)}
-        gone = len(source.shape) - len(call.targets[0].shape)
-        for dim in mixed & labels.of(source).keys():
-            labels.pin(labels.of(source)[dim], f"{reason} {short(call)}")
-        kept = {dim: found for dim, found in labels.of(source).items() if dim not in mixed}
-        if gone:
-            kept = {dim - sum(other < dim for other in mixed): found for dim, found in kept.items()}
-        for out in call.targets:
-            labels.put(out, kept if len(out.shape) == len(source.shape) - gone else {})
-        labels.pin_all(call.sources[1:], f"{reason} {short(call)}")
-
-    return rule
-
-
-def _unpool(num: int) -> Rule:
-    """Values and the indices of their places belong together."""
-
-    def rule(labels: Labels, call: Call) -> None:
-        source, indices = call.sources
-        met = meet(labels, source.shape, [source, indices])
-        kept = len(source.shape) - num
-        for dim in met.keys() - set(range(kept)):
-            labels.pin(met[dim], f"is mixed by {short(call)}")
-        labels.put(call.targets[0], {dim: found for dim, found in met.items() if dim < kept})
-
-    return rule
-
-
-def _last(num: int) -> Callable[[Call, Value], Iterable[int]]:
-    return lambda call, value: range(len(value.shape) - num, len(value.shape))
-
-
-def _padded(call: Call, value: Value) -> Iterable[int]:
-    amounts = call.args[1]
-    return [-1 - index // 2 for index, amount in enumerate(amounts) if amount]
-
-
-def _named(call: Call, value: Value) -> Iterable[int]:
-    """The dimensions given as argument `dim` or `dims`; all if there is none."""
-    dims = None
-    for place, argument in enumerate(call.op._schema.arguments):
-        if argument.name in ("dim", "dims"):
-            default = call.kwargs.get(argument.name, argument.default_value)
-            dims = call.args[place] if len(call.args) > place else default
-    if isinstance(dims, int):
-        return [dims]
-    return dims if isinstance(dims, (list, tuple)) and dims else range(len(value.shape))
-
-
 def _constant(labels: Labels, call: Call) -> None:
     """The same number everywhere: it can be as wide as whatever it meets, if the forward pass makes it so."""
     for out in call.targets:
         sizes = {dim: size for dim, size in enumerate(out.shape) if size > 1}
         labels.put(out, {dim: labels.allot(CONSTANT, dim, size) for dim, size in sizes.items()})
-
-
-def _table(names: str, rule: Rule) -> dict[str, Rule]:
-    return {f"aten.{name}": rule for name in names.split()}
 
 
 _CONSTANTS = frozenset(f"aten.{name}" for name in ["zeros", "ones", "full", "new_zeros", "new_ones", "new_full"])
@@ -225,23 +123,7 @@ _POINTWISE = (
     " leaky_relu leaky_relu_ hardtanh_ hardsigmoid_ elu_ selu_ celu_ ldexp ldexp_"
 )
 """Without `torch.Tag.pointwise` up to PyTorch 2.13, and those of the last line up to 2.9."""
-_PAD = (
-    "constant_pad_nd reflection_pad1d reflection_pad2d reflection_pad3d replication_pad1d replication_pad2d"
-    " replication_pad3d"
-)
-_POOL_1D = "avg_pool1d adaptive_avg_pool1d upsample_linear1d upsample_nearest1d _upsample_nearest_exact1d max_pool1d"
-_POOL_2D = (
-    "max_pool2d_with_indices avg_pool2d _adaptive_avg_pool2d adaptive_max_pool2d upsample_nearest2d"
-    " upsample_bilinear2d upsample_bicubic2d _upsample_nearest_exact2d _upsample_bilinear2d_aa grid_sampler_2d"
-)
-_POOL_3D = (
-    "max_pool3d_with_indices avg_pool3d _adaptive_avg_pool3d adaptive_max_pool3d upsample_nearest3d"
-    " upsample_trilinear3d _upsample_nearest_exact3d grid_sampler_3d"
-)
-_REDUCE = (
-    "sum mean amax amin max min prod var std var_mean argmax argmin any all norm linalg_vector_norm logsumexp"
-    " cumsum cumprod sort topk"
-)
+
 
 _RULES: Mapping[str, Rule] = MappingProxyType(
     dict(CONTRACTIONS)
@@ -249,23 +131,9 @@ _RULES: Mapping[str, Rule] = MappingProxyType(
     | dict(ATTENTION)
     | dict(MOVEMENTS)
     | dict(PATCHES)
-    | _table(_POINTWISE, pointwise)
-    | _table("cat", _cat)
-    | _table("stack", _stack)
+    | {f"aten.{name}": pointwise for name in _POINTWISE.split()}
+    | dict(JOINS)
     | dict(NORMALISERS)
-    | _table(_PAD, _keep_all_but(_padded, "is padded with values of fixed width by"))
-    | _table(_POOL_1D, _keep_all_but(_last(1), "is mixed by"))
-    | _table(_POOL_2D, _keep_all_but(_last(2), "is mixed by"))
-    | _table(_POOL_3D, _keep_all_but(_last(3), "is mixed by"))
-    | _table(_REDUCE, _keep_all_but(_named, "is reduced over channels by"))
-    | _table("_fft_c2c _fft_r2c _fft_c2r", _keep_all_but(_named, "is mixed by"))
-    | _table("roll", _keep_all_but(_named, "is moved by"))
-    | _table("max_unpool2d", _unpool(2))
-    | _table("max_unpool3d", _unpool(3))
-    | _table("_softmax _log_softmax _safe_softmax", _keep_all_but(_named, "normalised together by"))
-    | _table(
-        "native_layer_norm _fused_rms_norm rms_norm",
-        _keep_all_but(lambda call, value: range(-len(call.args[1]), 0), "normalised together by"),
-    )
+    | dict(MIXING)
     | dict(INDEXING)
-)  # fmt: skip
+)

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from math import prod
 
-from ellzero.graph.labelling.labels import Labels
-from ellzero.graph.labelling.rules import Rule, apply_rule
+from ellzero.graph.labelling.labels import Labels, Rule
+from ellzero.graph.labelling.rules import apply_rule
 from ellzero.graph.recording.record import Recording
 
 

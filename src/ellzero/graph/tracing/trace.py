@@ -12,8 +12,7 @@ from torch import nn
 from torch.fx import GraphModule
 
 from ellzero.errors import nearest
-from ellzero.graph.labelling.labels import Labels
-from ellzero.graph.labelling.rules import Rule
+from ellzero.graph.labelling.labels import Labels, Rule
 from ellzero.graph.labelling.run import is_named, run_on_labels
 from ellzero.graph.plans.channels import Channels
 from ellzero.graph.plans.groups import Attribute
