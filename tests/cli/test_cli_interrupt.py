@@ -18,7 +18,9 @@ SHORT = ["train", "digits", "--epochs", "2", "--budget", "params=0.5"]
 
 @pytest.mark.skipif(os.name == "nt", reason="signals are sent another way on Windows")
 def test_ctrl_c_delivers_what_is_there(tmp_path):
-    script = "import sys; from ellzero.cli import main; sys.exit(main())"
+    # a job in the background would ignore the signal
+    heard = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    script = f"{heard}; import sys; from ellzero.cli import main; sys.exit(main())"
     words = ["train", "digits", "--epochs", "5000", "--gate-lr", "0.01", "--out", str(tmp_path / "out")]
     process = subprocess.Popen(
         [sys.executable, "-c", script, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
