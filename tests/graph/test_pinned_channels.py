@@ -274,20 +274,6 @@ def test_attention_whose_heads_its_class_counts_by_itself_is_kept_not_broken():
     assert trace(Mixed(), torch.zeros(1, 3, 4)).num_gates == 0
 
 
-class Masked(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.first, self.last = nn.Linear(5, 8), nn.Linear(8, 3)
-
-    def forward(self, values, mask):
-        return self.last(self.first(values).relu()[mask])
-
-
-def test_a_mask_as_an_index_keeps_what_it_picks_from():
-    channels = trace(Masked(), (torch.randn(2, 4, 5), torch.ones(2, 4, dtype=torch.bool)))
-    assert channels.group("first").reason == "is chosen by a mask"
-
-
 def test_a_narrower_index_keeps_what_it_gathers_from():
     model = Network(lambda m, h: h.gather(0, torch.zeros(2, 4, dtype=torch.long)), reads=4)
     assert "no rule for this use of aten.gather" in trace(model, torch.zeros(3, 6)).group("first").reason

@@ -34,10 +34,6 @@ def _like(labels: Labels, call: Call) -> None:
     labels.put(call.targets[0], labels.of(call.sources[0]))
 
 
-def _new(labels: Labels, call: Call) -> None:
-    """The result has nothing of the operand but its type."""
-
-
 def _copy(labels: Labels, call: Call) -> None:
     target, source = call.sources
     if labels.of(target):
@@ -114,6 +110,8 @@ def _expand(labels: Labels, call: Call) -> None:
     shift = len(out.shape) - len(source.shape)
     copied = [dim for dim, size in enumerate(out.shape) if size > 1 and (dim < shift or source.shape[dim - shift] == 1)]
     labels.put(out, labels.of(out) | {dim: labels.allot(CONSTANT, dim, out.shape[dim]) for dim in copied})
+    if len(out.shape) - 1 in copied:
+        labels.repeated.add(out.number)
 
 
 def _part(labels: Labels, moved: Sequence[Part | None], dim: int) -> bool:
@@ -194,7 +192,6 @@ def _table(names: str, rule: Rule) -> dict[str, Rule]:
 MOVEMENTS: Mapping[str, Rule] = MappingProxyType(
     _table("clone detach alias contiguous _to_copy lift_fresh _conj resolve_conj _neg_view resolve_neg", _same)
     | _table("zeros_like ones_like full_like empty_like rand_like randn_like", _like)
-    | _table("new_empty", _new)
     | _table("copy_ copy", _copy)
     | _table("permute transpose transpose_ t t_ unsqueeze unsqueeze_ squeeze squeeze_ slice select", moves)
     | _table("view_as_complex", _view_as_complex)
