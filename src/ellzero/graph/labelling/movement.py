@@ -57,7 +57,7 @@ def moves(labels: Labels, call: Call) -> None:
         is_parted = is_parted or (is_list and _part(labels, parts, dim))
         for known, part in zip(results, parts, strict=True):
             if part is None or not (is_parted or np.array_equal(np.sort(part[1]), np.sort(vector))):
-                labels.pin(vector, f"is cut at fixed places by {short(call)}")
+                labels.pin(vector, _torn(labels, call, len(vector)))
             elif part[0] in known:
                 labels.unite(known[part[0]], part[1])
             else:
@@ -68,7 +68,22 @@ def moves(labels: Labels, call: Call) -> None:
 
 def _is_slice(labels: Labels, call: Call) -> bool:
     """Whether neighbouring channels are taken at places that will be corrected."""
-    return labels.is_exported and short(call) in ("slice", "narrow") and _given(call, 4, "step", 1) == 1
+    return labels.is_exported and _takes_neighbours(call)
+
+
+def _takes_neighbours(call: Call) -> bool:
+    return short(call) in ("slice", "narrow") and _given(call, 4, "step", 1) == 1
+
+
+def _torn(labels: Labels, call: Call, size: int) -> str:
+    """Why channels that an operation takes apart are kept; of a slice the places, which may be corrected."""
+    reason = f"is cut at fixed places by {short(call)}"
+    if labels.is_exported or not _takes_neighbours(call):
+        return reason
+    start = _given(call, 2, "start", None) or 0
+    end = start + call.args[3] if short(call) == "narrow" else _given(call, 3, "end", None)
+    first, last, _ = slice(start, end).indices(size)
+    return f"{reason} ({first} to {last} of {size}); exported=True may help"
 
 
 def _thin(labels: Labels, call: Call, parts: Sequence[Part | None], vector: Vector) -> bool:
@@ -130,6 +145,9 @@ def _varying(tensor: torch.Tensor) -> Part | None:
     dims = [dim for dim in range(tensor.dim()) if tensor.stride(dim) != 0 and tensor.shape[dim] > 1]
     if len(dims) != 1:
         return None
+    if not tensor.numel():  # nothing is taken along another dimension
+        places = tensor.as_strided([tensor.shape[dims[0]]], [tensor.stride(dims[0])]) if tensor._is_view() else None
+        return None if places is None else (dims[0], places.numpy().copy())
     index = [slice(None) if dim == dims[0] else 0 for dim in range(tensor.dim())]
     return dims[0], tensor[tuple(index)].numpy().copy()
 

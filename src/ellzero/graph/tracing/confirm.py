@@ -120,7 +120,8 @@ def _weeded(attempt: "_Attempt", names: list[str], at_least: int) -> tuple[Chann
         failed = set()
         for name, why in weed_out(names, failure, outcome.why):
             failed.add(name)
-            channels = channels.keeping({name: f"its width is fixed in the forward pass: {why}"})
+            advice = "" if channels.exported else "; exported=True may help"
+            channels = channels.keeping({name: f"its width is fixed in the forward pass: {why}{advice}"})
             if channels.num_gates < at_least:
                 return channels, outcome
         names = [name for name in names if name not in failed]
