@@ -131,7 +131,7 @@ def test_a_network_with_odd_uses_of_a_matrix_keeps_what_it_reads(word, hold_agai
         (lambda m, h: h.cummax(1).values, "no rule for aten.cummax"),
         (lambda m, h: torch.arange(8.0).to(h) * h, "meets values of fixed width"),
         (lambda m, h: h / h.shape[1], "cutting it changes what is computed"),
-        (lambda m, h: F.linear(h, m.last.weight + 2) @ m.last.weight, "two computed values are multiplied"),
+        (lambda m, h: F.linear(h, m.last.weight + 2) @ m.last.weight, "is read by a computed weight"),
     ],
 )
 def test_the_reason_says_what_happens(function, reason):

@@ -1,6 +1,6 @@
 """Rules for operations that copy, view or rearrange values: labels move along with them."""
 
-__all__ = ["MOVEMENTS", "moves", "short"]
+__all__ = ["MOVEMENTS", "TORN", "moves", "short"]
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
@@ -16,6 +16,8 @@ from ellzero.graph.plans.names import built_alike
 from ellzero.graph.recording.record import Call
 
 Part = tuple[int, Vector]
+
+TORN = "is cut at fixed places by"
 
 
 def short(call: Call) -> str:
@@ -76,14 +78,14 @@ def _takes_neighbours(call: Call) -> bool:
 
 
 def _torn(labels: Labels, call: Call, size: int) -> str:
-    """Why channels that an operation takes apart are kept; of a slice the places, which may be corrected."""
-    reason = f"is cut at fixed places by {short(call)}"
+    """Why channels that an operation takes apart are kept; of a slice the places."""
+    reason = f"{TORN} {short(call)}"
     if labels.is_exported or not _takes_neighbours(call):
         return reason
     start = _given(call, 2, "start", None) or 0
     end = start + call.args[3] if short(call) == "narrow" else _given(call, 3, "end", None)
     first, last, _ = slice(start, end).indices(size)
-    return f"{reason} ({first} to {last} of {size}); exported=True may help"
+    return f"{reason} ({first} to {last} of {size})"
 
 
 def _thin(labels: Labels, call: Call, parts: Sequence[Part | None], vector: Vector) -> bool:
@@ -110,10 +112,23 @@ def _given(call: Call, place: int, name: str, default: Any) -> Any:
 def _moved(call: Call, dim: int) -> list[Part | None]:
     """Where what lies along one dimension goes: for each result the dimension and the places, if it is one."""
     sizes = call.sources[0].shape
+    if sizes[dim] == 1:
+        return _moved_alone(call, dim)
     shape = [sizes[dim] if dim == own else 1 for own in range(len(sizes))]
     spread = torch.arange(sizes[dim]).view(shape).expand(sizes)
     moved = call.op(spread, *call.args[1:], **call.kwargs)
     return [_varying(tensor) for tensor in (moved if isinstance(moved, (list, tuple)) else [moved])]
+
+
+def _moved_alone(call: Call, dim: int) -> list[Part | None]:
+    """The same for a dimension of width one, which is known by its stride."""
+    sizes = call.sources[0].shape
+    marked = torch.zeros(1).as_strided(sizes, [int(dim == own) for own in range(len(sizes))])
+    moved = call.op(marked, *call.args[1:], **call.kwargs)
+    results = moved if isinstance(moved, (list, tuple)) else [moved]
+    found = [[one for one in range(tensor.dim()) if tensor.stride(one)] for tensor in results]
+    is_there = [len(dims) == 1 and tensor.shape[dims[0]] == 1 for dims, tensor in zip(found, results, strict=True)]
+    return [(dims[0], np.zeros(1, dtype=np.int64)) if one else None for dims, one in zip(found, is_there, strict=True)]
 
 
 def _expand(labels: Labels, call: Call) -> None:
