@@ -72,6 +72,7 @@ def trace(
             error.
         TypeError: if the model is no `nn.Module`, or the rules are no mapping.
         ValueError: if `keep` names something that the network does not have, or a rule an operation that did not run;
+            if a lazy module of the network has no shape yet;
             if there are rules of yours for a network that is to be exported.
 
     Example:
