@@ -23,6 +23,7 @@ from ellzero.graph.recording.randomise import randomised, randomised_example, sm
 from ellzero.graph.recording.record import Recording
 from ellzero.graph.recording.shadow import Example, eagerly, forward, has_numbers
 from ellzero.graph.tracing.confirm import weed_out
+from ellzero.graph.tracing.training import stay_in_training
 
 _TIMES = 4
 """Nothing vouches for channels written by hand, or for a rule of the user: a dead ReLU must not hide a mistake."""
@@ -50,6 +51,7 @@ def rehearse(
     This finds what labels cannot see: a width that the forward pass uses as a number (`x / x.shape[1]`), say. A random
     part of all channels, about half, is cut at once, then the rest; only if the outputs differ are groups tried one by
     one.
+    Then all groups that may go entirely are emptied in training mode, where the network may look at numbers.
     Networks without data (meta tensors), or of more than 8 million parameters, or 4 million if rules vouch for the
     channels, are left to the verification in `prune`.
 
@@ -73,7 +75,7 @@ def rehearse(
         failed = weed_out([group.name for group in channels.gated], rehearsal.failure)
         reasons = {name: f"cutting it changes what is computed: {why}" for name, why in failed}
         channels = channels.keeping(reasons)
-    return channels
+    return channels if channels.exported else stay_in_training(model, example, channels)
 
 
 class _Rehearsal:
