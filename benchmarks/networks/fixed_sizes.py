@@ -56,6 +56,22 @@ class Attention(nn.Module):
         return self.head(stream + self.out(mixed.transpose(1, 2).reshape(batch, tokens, 24)))
 
 
+class Fused(nn.Module):
+    """Four heads of queries that share two of keys, from one projection, as in Phi-3; nothing is left unturned."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.qkv, self.out = nn.Linear(5, 48), nn.Linear(24, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        fused = self.qkv(x)
+        parts = fused[..., :24], fused[..., 24 : 24 + 2 * 6], fused[..., 24 + 2 * 6 :]
+        q, k, v = (part.view(*x.shape[:-1], -1, 6).transpose(1, 2) for part in parts)
+        q, k = (torch.cat([part[..., :6].flip(-1) * 0.5, part[..., 6:]], -1) for part in (q, k))
+        mixed = (q @ k.repeat_interleave(2, 1).mT).softmax(-1) @ v.repeat_interleave(2, 1)
+        return self.out(mixed.transpose(1, 2).reshape(*x.shape[:-1], -1))
+
+
 class Parted(nn.Module):
     """Slices, and a split into unequal parts, at fixed places."""
 
@@ -194,6 +210,7 @@ FIXED_SIZES = MappingProxyType({
         Flattened, (2, 1, 8, 8), {"one": 6, "two": 50, "hidden": 6, "hidden inputs": 800}, positions=True
     ),
     "attention by hand": case(Attention, (2, 7, 5), {"embed": 24, "qkv": 4}),
+    "fused grouped queries": case(Fused, (2, 7, 5), {"qkv": 2}),
     "fixed places": case(Parted, (3, 5), {"first": 16, "first#2": 8, "low": 4, "low#2": 3}),
     "fixed places after inputs": case(
         Parted, (3, 5), {"input": 5, "first": 16, "first#2": 8, "low": 4, "low#2": 3}, inputs=True

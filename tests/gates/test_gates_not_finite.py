@@ -32,6 +32,19 @@ def test_a_layer_without_shape_yet_is_refused():
         Gated(nn.Sequential(nn.LazyLinear(3), nn.ReLU(), nn.Linear(3, 2)), torch.randn(2, 4))
 
 
+def test_what_is_made_in_inference_mode_is_refused():
+    def build():
+        return nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2))
+
+    with torch.inference_mode():
+        model = build()
+    with pytest.raises(ValueError, match=r"weight '0\.weight' was made in torch\.inference_mode\(\)"):
+        Gated(model, torch.randn(2, 4))
+    model = build()
+    with torch.inference_mode(), pytest.raises(ValueError, match=r"asked for in torch\.inference_mode\(\)"):
+        Gated(model, torch.randn(2, 4))
+
+
 def test_something_that_is_no_network_is_refused():
     with pytest.raises(TypeError, match=r"an nn\.Module, got str"):
         Gated("resnet50", torch.randn(2, 4))

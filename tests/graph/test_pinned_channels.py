@@ -131,7 +131,7 @@ def test_a_network_with_odd_uses_of_a_matrix_keeps_what_it_reads(word, hold_agai
         (lambda m, h: h.cummax(1).values, "no rule for aten.cummax"),
         (lambda m, h: torch.arange(8.0).to(h) * h, "meets values of fixed width"),
         (lambda m, h: h / h.shape[1], "cutting it changes what is computed"),
-        (lambda m, h: F.linear(h, m.last.weight + 2) @ m.last.weight, "two computed values are multiplied"),
+        (lambda m, h: F.linear(h, m.last.weight + 2) @ m.last.weight, "is read by a computed weight"),
     ],
 )
 def test_the_reason_says_what_happens(function, reason):
@@ -272,20 +272,6 @@ def test_attention_whose_heads_its_class_counts_by_itself_is_kept_not_broken():
             return self.head(hidden + self.attention(hidden, hidden, hidden, need_weights=False)[0])
 
     assert trace(Mixed(), torch.zeros(1, 3, 4)).num_gates == 0
-
-
-class Masked(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.first, self.last = nn.Linear(5, 8), nn.Linear(8, 3)
-
-    def forward(self, values, mask):
-        return self.last(self.first(values).relu()[mask])
-
-
-def test_a_mask_as_an_index_keeps_what_it_picks_from():
-    channels = trace(Masked(), (torch.randn(2, 4, 5), torch.ones(2, 4, dtype=torch.bool)))
-    assert channels.group("first").reason == "is chosen by a mask"
 
 
 def test_a_narrower_index_keeps_what_it_gathers_from():

@@ -78,3 +78,12 @@ def test_a_nested_tensor_is_refused_wherever_it_stands_in_the_example(layout, op
     for example in (rows, (rows,), {"input": rows}):
         with pytest.raises(TraceError, match=r"holds a nested tensor, .*to_padded_tensor"):
             trace(network(), example, **options)
+
+
+@pytest.mark.parametrize(
+    ("layer", "what"),
+    [(nn.LazyLinear(3), "weight '0.weight'"), (nn.LazyBatchNorm1d(affine=False), "buffer '0.running")],
+)
+def test_a_layer_that_has_no_shape_yet_is_named(layer, what):
+    with pytest.raises(ValueError, match=f"the {what}.* has no shape yet; call the network once"):
+        trace(nn.Sequential(layer, nn.Linear(3, 2)), torch.randn(2, 3))

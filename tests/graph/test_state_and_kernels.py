@@ -150,5 +150,24 @@ def test_a_branch_whose_range_is_kept_in_training_keeps_a_channel(largest):
     assert small(torch.randn(5, 4)).isfinite().all()
 
 
+def looking(hidden):
+    """As I-BERT does, which can only be seen with numbers."""
+    top = hidden.max()
+    assert top.isnan().sum() == 0, "NaN"
+    return top
+
+
+@pytest.mark.parametrize("largest", [looking, lambda h: h.mean() if h.mean() > -1 else h.new_tensor(torch.nan)])
+def test_a_branch_at_whose_numbers_training_looks_keeps_a_channel(largest):
+    test_a_branch_whose_range_is_kept_in_training_keeps_a_channel(largest)
+
+
+def test_training_that_fails_anyway_says_nothing_about_a_branch():
+    def refuse(hidden):
+        raise RuntimeError("no training here" if hidden.sum() < torch.inf else "")
+
+    assert l0.trace(Ranging(refuse), torch.randn(3, 4)).group("up").removable
+
+
 def test_a_branch_without_a_range_may_go():
     assert l0.trace(Ranging(torch.sum), torch.randn(3, 4)).group("up").removable

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
 from ellzero.errors import NonFiniteError
 from ellzero.gates.mask import IsOpen, Mask, attach, detach_all
@@ -52,7 +53,8 @@ class Gated(nn.Module):
     Raises:
         TraceError: if the network does not run on the example, there is nothing to gate, or the channels do not fit.
         NonFiniteError: if a weight is NaN or infinite.
-        ValueError: if `keep` names nothing, `log_odds` is not finite, or the network is gated already.
+        ValueError: if `keep` names nothing, `log_odds` is not finite, the network is gated already, has lazy modules
+            that did not run yet, or this or the network is made in inference mode.
 
     Source:
         Louizos, Welling & Kingma (2018), https://arxiv.org/abs/1712.01312
@@ -194,6 +196,9 @@ class Gated(nn.Module):
             return dict(zip(self._readers, self.gates.masks(), strict=False))
 
 
+_INFERENCE = "torch.inference_mode(), whose tensors cannot be trained"
+
+
 def _start(layout: Layout, *, pretrained: bool, log_odds: float | None) -> Tensor:
     start = torch.empty(layout.num_gates, dtype=torch.float32)
     for group, place in layout.slices():
@@ -205,6 +210,8 @@ def _start(layout: Layout, *, pretrained: bool, log_odds: float | None) -> Tenso
 def _check_start(model: nn.Module, log_odds: float | None) -> None:
     if not isinstance(model, nn.Module):
         raise TypeError(f"expected a network to gate, an nn.Module, got {type(model).__name__}")
+    if torch.is_inference_mode_enabled():
+        raise ValueError(f"gates were asked for in {_INFERENCE}; make them outside it")
     if log_odds is not None and not math.isfinite(log_odds):
         raise ValueError(f"gates must start at a finite log-odds, got {log_odds}; leave it out for the default")
     if any(isinstance(module, Mask) for module in model.modules()):
@@ -213,10 +220,17 @@ def _check_start(model: nn.Module, log_odds: float | None) -> None:
 
 def _check_finite(model: nn.Module) -> None:
     for name, parameter in model.named_parameters():
-        if isinstance(parameter, nn.parameter.UninitializedParameter):
-            raise ValueError(f"the weight {name!r} has no shape yet; call the network once on real inputs first")
+        if isinstance(parameter, UninitializedParameter):  # `trace` says so
+            continue
+        if parameter.is_inference():
+            raise ValueError(f"the weight {name!r} was made in {_INFERENCE}; build the network outside it")
         if not parameter.is_meta and not bool(parameter.isfinite().all()):
             raise NonFiniteError(f"the weight {name!r} holds NaN or infinite numbers; load a sound checkpoint first")
     for name, buffer in model.named_buffers():  # an attention mask may well be infinite
-        if not buffer.is_meta and buffer.is_floating_point() and bool(buffer.isnan().any()):
+        if (
+            not isinstance(buffer, UninitializedBuffer)
+            and not buffer.is_meta
+            and buffer.is_floating_point()
+            and bool(buffer.isnan().any())
+        ):
             raise NonFiniteError(f"the buffer {name!r} holds NaN; load a sound checkpoint first")

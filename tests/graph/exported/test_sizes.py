@@ -37,7 +37,14 @@ def test_other_sizes_of_the_input_may_vary_too(gated, random_plan):
 def test_without_the_option_the_same_widths_are_kept_with_the_reason():
     channels = trace(Shuffled(), torch.randn(3, 10))
     assert channels.num_gates == 0
-    assert "its width is fixed in the forward pass" in channels.group("fc1").reason
+    reason = channels.group("fc1").reason
+    assert reason.startswith("its width is fixed in the forward pass")
+    assert reason.endswith("exported=True may help")
+
+
+def test_the_places_of_a_slice_that_keeps_channels_are_named():
+    channels = trace(FIXED_SIZES["fused grouped queries"].build(), torch.randn(2, 7, 5))
+    assert channels.group("qkv").reason == "is cut at fixed places by slice (0 to 24 of 48); exported=True may help"
 
 
 def test_a_budget_holds_for_the_graph(gated):

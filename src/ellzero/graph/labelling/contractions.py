@@ -1,6 +1,6 @@
 """Rules for operations that sum over channels: these are what writes and reads them."""
 
-__all__ = ["CONTRACTIONS", "NO_CHANNELS", "meet", "read", "work", "write"]
+__all__ = ["COMPUTED", "CONTRACTIONS", "NO_CHANNELS", "meet", "read", "work", "write"]
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -10,6 +10,7 @@ from ellzero.graph.labelling.labels import FIXED, Labels, Read, Toil, Vector, Ve
 from ellzero.graph.recording.record import Call, Value
 
 NO_CHANNELS = "reads values that carry no channels"
+COMPUTED = "is read by a computed weight"
 
 
 def meet(labels: Labels, shape: tuple[int, ...], values: Sequence[Value]) -> Vectors:
@@ -97,6 +98,7 @@ def _product(labels: Labels, one: tuple[Value, int], other: tuple[Value, int], a
     Returns the labels on which the multiply-adds depend.
     """
     rows: dict[str | tuple[int, int], Vector] = {}
+    is_read = any(value.number in labels.derived for value, _ in (one, other))
     for value, dim in (one, other):
         for key, found in labels.of(value).items():
             is_batch = key == 0 and len(value.shape) == 3
@@ -104,7 +106,7 @@ def _product(labels: Labels, one: tuple[Value, int], other: tuple[Value, int], a
                 rows["sum"] = found
                 continue
             if key == dim:
-                labels.pin(found, "two computed values are multiplied")
+                labels.pin(found, COMPUTED if is_read else "two computed values are multiplied")
                 continue
             if value.number in labels.derived:
                 write(labels, found)

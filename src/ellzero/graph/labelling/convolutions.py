@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from ellzero.graph.labelling.contractions import NO_CHANNELS, read, work, write
+from ellzero.graph.labelling.contractions import COMPUTED, NO_CHANNELS, read, work, write
 from ellzero.graph.labelling.labels import FIXED, Labels, Toil, Vector
 from ellzero.graph.recording.record import Call, Value
 
@@ -47,7 +47,7 @@ def _computed(labels: Labels, call: Call, *, transposed: bool, groups: int) -> N
     vectors = dict(labels.of(weight))
     vector = vectors.pop(0, None) if groups == 1 and not transposed and weight.number in labels.derived else None
     for found in [*labels.of(value).values(), *vectors.values()]:
-        labels.pin(found, "is read by a computed weight")
+        labels.pin(found, COMPUTED)
     if vector is not None:
         write(labels, vector)
         labels.put(out, {1: vector})

@@ -2,7 +2,7 @@
 
 __all__ = ["INDEXING"]
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
 from ellzero.graph.labelling.contractions import meet, read, write
@@ -10,6 +10,8 @@ from ellzero.graph.labelling.labels import Labels
 from ellzero.graph.recording.record import Call, Value
 
 _CHOSEN = "rows are chosen by the data"
+_PLACED = "decides where values are written"
+_WRITTEN = "rows are written by the data"
 
 
 def _embedding(labels: Labels, call: Call) -> None:
@@ -29,24 +31,75 @@ def _index(labels: Labels, call: Call) -> None:
 
     Matrices that are picked from a stack are weights as those of the stack are: experts.
     """
-    source, indices, out = call.args[0], call.args[1], call.targets[0]
-    used = [dim for dim, index in enumerate(indices) if index is not None]
+    source, indices = call.args[0], call.args[1]
+    used, num = _indexed(indices)
     labels.pin_all([index for index in indices if index is not None], "decides which values are read")
     for dim in set(used) & labels.of(source).keys():
         labels.pin(labels.of(source)[dim], _CHOSEN)
-    num = max(len(indices[dim].shape) for dim in used)
-    if len(out.shape) != len(source.shape) - len(used) + num:  # a mask, which spans several dimensions
-        labels.pin_all([source], "is chosen by a mask")
-        return
-    are_adjacent = used == list(range(used[0], used[0] + len(used)))
-    front = used[0] if are_adjacent else 0
-    vectors = {}
-    for dim, found in labels.of(source).items():
-        if dim not in used:
-            before = sum(other < dim for other in used)
-            vectors[dim - before + (num if dim > front or not are_adjacent else 0)] = found
+    places = _places(source, used, num)
+    vectors = {places[dim]: found for dim, found in labels.of(source).items() if dim in places}
     is_stack = used == [0] and len(source.shape) > 2
     labels.put(call.targets[0], vectors, origin=labels.origin.get(source.number) if is_stack else None)
+
+
+def _indexed(indices: Sequence[Value | None]) -> tuple[list[int], int]:
+    """Which dimensions are indexed, and how many there are in their stead; a mask spans as many as it has itself."""
+    used: list[int] = []
+    dim = num = 0
+    for index in indices:
+        span = len(index.shape) if index is not None and index.is_mask else 1
+        if index is not None:
+            used += range(dim, dim + span)
+            num = max(num, 1 if index.is_mask else len(index.shape))
+        dim += span
+    return used, num
+
+
+def _places(source: Value, used: list[int], num: int) -> dict[int, int]:
+    """Where dimensions that are not indexed are in what is read, or written."""
+    is_adjacent = used == list(range(used[0], used[0] + len(used)))
+    kept = [dim for dim in range(len(source.shape)) if dim not in used]
+    return {dim: place + (num if dim > used[0] or not is_adjacent else 0) for place, dim in enumerate(kept)}
+
+
+def _index_put(labels: Labels, call: Call) -> None:
+    """`target[indices] = value`, or `+=`: dimensions that are not indexed are the same channels in both."""
+    target, indices, value = call.args[:3]
+    used, num = _indexed(indices)
+    labels.pin_all([index for index in indices if index is not None], _PLACED)
+    ahead = len(target.shape) - len(used) + num - len(value.shape)  # dimensions that the value is repeated along
+    places = {dim: place - ahead for dim, place in _places(target, used, num).items() if place >= ahead}
+    for dim in set(used) & labels.of(target).keys():
+        labels.pin(labels.of(target)[dim], _WRITTEN)
+    for dim in labels.of(value).keys() - set(places.values()):
+        labels.pin(labels.of(value)[dim], _WRITTEN)
+    sizes = [value.shape[places[dim]] if dim in places else 1 for dim in range(len(target.shape))]
+    found = {dim: labels.of(value)[place] for dim, place in places.items() if place in labels.of(value)}
+    written = Value(-1, tuple(sizes))
+    labels.put(written, found)
+    rows = Value(-2, tuple(1 if dim in used else size for dim, size in enumerate(target.shape)))
+    labels.put(rows, {dim: found for dim, found in labels.of(target).items() if dim not in used})
+    labels.put(call.targets[0], meet(labels, rows.shape, [rows, written]))
+
+
+def _masked_scatter(labels: Labels, call: Call) -> None:
+    """Rows of the values take the places of rows of the target, if the mask has copies of one value in each row."""
+    target, mask, values = call.sources
+    last = len(target.shape) - 1
+    is_by_row = len(mask.shape) == last + 1 and (mask.shape[-1] == 1 or mask.number in labels.repeated)
+    if not is_by_row or values.shape[-1:] != target.shape[-1:]:
+        labels.pin_all(call.sources, _PLACED)
+        return
+    rows = []
+    for number, value in enumerate(call.sources):
+        vectors = dict(labels.of(value))
+        found = vectors.pop(len(value.shape) - 1, None)
+        for other in vectors.values():
+            labels.pin(other, _PLACED if value is mask else _WRITTEN)
+        rows.append(Value(-1 - number, value.shape[-1:]))
+        labels.put(rows[-1], {} if found is None else {0: found})
+    met = meet(labels, target.shape[-1:], rows)
+    labels.put(call.targets[0], {last: met[0]} if 0 in met else {})
 
 
 def _index_select(labels: Labels, call: Call) -> None:
@@ -79,11 +132,11 @@ def _index_add(labels: Labels, call: Call) -> None:
         read(labels, call, labels.of(index).get(0), labels.of(values[0]).get(0), select=False)
         labels.put(call.targets[0], {})
         return
-    labels.pin_all([index], "decides where values are written")
+    labels.pin_all([index], _PLACED)
     rows = [value for value in values if isinstance(value, Value)]
     for value in [target, *rows]:
         if dim in labels.of(value):
-            labels.pin(labels.of(value)[dim], "rows are written by the data")
+            labels.pin(labels.of(value)[dim], _WRITTEN)
     one_row = [_without(labels, value, dim) for value in [target, *rows]]
     labels.put(call.targets[0], meet(labels, one_row[0].shape, one_row))
 
@@ -107,6 +160,10 @@ INDEXING: Mapping[str, Callable[[Labels, Call], None]] = MappingProxyType(
         "aten._embedding_bag": _embedding,
         "aten._embedding_bag_forward_only": _embedding,
         "aten.index": _index,
+        "aten.index_put": _index_put,
+        "aten.index_put_": _index_put,
+        "aten.masked_scatter": _masked_scatter,
+        "aten.masked_scatter_": _masked_scatter,
         "aten.index_select": _index_select,
         "aten.gather": _index_select,
         "aten.index_add": _index_add,

@@ -73,7 +73,8 @@ class Labels:
     that channels which are normalised together may be removed all the same, `is_exported` that places at which
     channels are cut will be corrected. `derived` holds the values that depend on stored tensors only: computed
     weights. `known` are the classes at a number of labels and unions, `bounds` the starts as they were last looked
-    through, `moved` where operations that rearrange put what lies along a dimension.
+    through, `repeated` the values that were expanded along their last dimension, `moved` where operations that
+    rearrange put what lies along a dimension.
     """
 
     slots: list[tuple[str, int]] = field(default_factory=list)
@@ -94,6 +95,7 @@ class Labels:
     derived: set[int] = field(default_factory=set)
     known: tuple[int, int, Vector] = (-1, -1, np.zeros(0, dtype=np.int64))
     bounds: Vector = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    repeated: set[int] = field(default_factory=set)
     moved: dict[Hashable, list[tuple[int, Vector] | None]] = field(default_factory=dict)
     sizes: dict[str, int] = field(default_factory=dict)
     widths: dict[tuple[str, int], int] = field(default_factory=dict)

@@ -1,6 +1,6 @@
 """Rules for operations that copy, view or rearrange values: labels move along with them."""
 
-__all__ = ["MOVEMENTS", "moves", "short"]
+__all__ = ["MOVEMENTS", "TORN", "moves", "short"]
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
@@ -17,6 +17,8 @@ from ellzero.graph.recording.record import Call
 
 Part = tuple[int, Vector]
 
+TORN = "is cut at fixed places by"
+
 
 def short(call: Call) -> str:
     """The name of the operation, for messages."""
@@ -32,10 +34,6 @@ def _same(labels: Labels, call: Call) -> None:
 def _like(labels: Labels, call: Call) -> None:
     """The result is as wide as the first operand, but holds other numbers."""
     labels.put(call.targets[0], labels.of(call.sources[0]))
-
-
-def _new(labels: Labels, call: Call) -> None:
-    """The result has nothing of the operand but its type."""
 
 
 def _copy(labels: Labels, call: Call) -> None:
@@ -61,7 +59,7 @@ def moves(labels: Labels, call: Call) -> None:
         is_parted = is_parted or (is_list and _part(labels, parts, dim))
         for known, part in zip(results, parts, strict=True):
             if part is None or not (is_parted or np.array_equal(np.sort(part[1]), np.sort(vector))):
-                labels.pin(vector, f"is cut at fixed places by {short(call)}")
+                labels.pin(vector, _torn(labels, call, len(vector)))
             elif part[0] in known:
                 labels.unite(known[part[0]], part[1])
             else:
@@ -72,7 +70,22 @@ def moves(labels: Labels, call: Call) -> None:
 
 def _is_slice(labels: Labels, call: Call) -> bool:
     """Whether neighbouring channels are taken at places that will be corrected."""
-    return labels.is_exported and short(call) in ("slice", "narrow") and _given(call, 4, "step", 1) == 1
+    return labels.is_exported and _takes_neighbours(call)
+
+
+def _takes_neighbours(call: Call) -> bool:
+    return short(call) in ("slice", "narrow") and _given(call, 4, "step", 1) == 1
+
+
+def _torn(labels: Labels, call: Call, size: int) -> str:
+    """Why channels that an operation takes apart are kept; of a slice the places."""
+    reason = f"{TORN} {short(call)}"
+    if labels.is_exported or not _takes_neighbours(call):
+        return reason
+    start = _given(call, 2, "start", None) or 0
+    end = start + call.args[3] if short(call) == "narrow" else _given(call, 3, "end", None)
+    first, last, _ = slice(start, end).indices(size)
+    return f"{reason} ({first} to {last} of {size})"
 
 
 def _thin(labels: Labels, call: Call, parts: Sequence[Part | None], vector: Vector) -> bool:
@@ -99,10 +112,23 @@ def _given(call: Call, place: int, name: str, default: Any) -> Any:
 def _moved(call: Call, dim: int) -> list[Part | None]:
     """Where what lies along one dimension goes: for each result the dimension and the places, if it is one."""
     sizes = call.sources[0].shape
+    if sizes[dim] == 1:
+        return _moved_alone(call, dim)
     shape = [sizes[dim] if dim == own else 1 for own in range(len(sizes))]
     spread = torch.arange(sizes[dim]).view(shape).expand(sizes)
     moved = call.op(spread, *call.args[1:], **call.kwargs)
     return [_varying(tensor) for tensor in (moved if isinstance(moved, (list, tuple)) else [moved])]
+
+
+def _moved_alone(call: Call, dim: int) -> list[Part | None]:
+    """The same for a dimension of width one, which is known by its stride."""
+    sizes = call.sources[0].shape
+    marked = torch.zeros(1).as_strided(sizes, [int(dim == own) for own in range(len(sizes))])
+    moved = call.op(marked, *call.args[1:], **call.kwargs)
+    results = moved if isinstance(moved, (list, tuple)) else [moved]
+    found = [[one for one in range(tensor.dim()) if tensor.stride(one)] for tensor in results]
+    is_there = [len(dims) == 1 and tensor.shape[dims[0]] == 1 for dims, tensor in zip(found, results, strict=True)]
+    return [(dims[0], np.zeros(1, dtype=np.int64)) if one else None for dims, one in zip(found, is_there, strict=True)]
 
 
 def _expand(labels: Labels, call: Call) -> None:
@@ -114,6 +140,8 @@ def _expand(labels: Labels, call: Call) -> None:
     shift = len(out.shape) - len(source.shape)
     copied = [dim for dim, size in enumerate(out.shape) if size > 1 and (dim < shift or source.shape[dim - shift] == 1)]
     labels.put(out, labels.of(out) | {dim: labels.allot(CONSTANT, dim, out.shape[dim]) for dim in copied})
+    if len(out.shape) - 1 in copied:
+        labels.repeated.add(out.number)
 
 
 def _part(labels: Labels, moved: Sequence[Part | None], dim: int) -> bool:
@@ -132,6 +160,9 @@ def _varying(tensor: torch.Tensor) -> Part | None:
     dims = [dim for dim in range(tensor.dim()) if tensor.stride(dim) != 0 and tensor.shape[dim] > 1]
     if len(dims) != 1:
         return None
+    if not tensor.numel():  # nothing is taken along another dimension
+        places = tensor.as_strided([tensor.shape[dims[0]]], [tensor.stride(dims[0])]) if tensor._is_view() else None
+        return None if places is None else (dims[0], places.numpy().copy())
     index = [slice(None) if dim == dims[0] else 0 for dim in range(tensor.dim())]
     return dims[0], tensor[tuple(index)].numpy().copy()
 
@@ -194,7 +225,6 @@ def _table(names: str, rule: Rule) -> dict[str, Rule]:
 MOVEMENTS: Mapping[str, Rule] = MappingProxyType(
     _table("clone detach alias contiguous _to_copy lift_fresh _conj resolve_conj _neg_view resolve_neg", _same)
     | _table("zeros_like ones_like full_like empty_like rand_like randn_like", _like)
-    | _table("new_empty", _new)
     | _table("copy_ copy", _copy)
     | _table("permute transpose transpose_ t t_ unsqueeze unsqueeze_ squeeze squeeze_ slice select", moves)
     | _table("view_as_complex", _view_as_complex)

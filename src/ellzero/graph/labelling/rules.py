@@ -84,7 +84,7 @@ def _apply(labels: Labels, call: Call, name: str) -> None:
         _constant(labels, call)
     elif is_labelled and labels.is_wide and name in NORMALISATION and NORMALISATION[name](labels, call):
         return
-    elif is_labelled and name in _RULES:
+    elif (is_labelled or name == "aten.expand") and name in _RULES:  # which may be as wide as whatever it meets
         _RULES[name](labels, call)
     elif is_labelled and call.targets and torch.Tag.pointwise in call.op.tags:
         pointwise(labels, call)
@@ -110,13 +110,14 @@ def _scaled(labels: Labels, call: Call) -> str | None:
 
 
 def _constant(labels: Labels, call: Call) -> None:
-    """The same number everywhere: it can be as wide as whatever it meets, if the forward pass makes it so."""
+    """The same number everywhere, or none yet: as wide as whatever it meets, if the forward pass makes it so."""
     for out in call.targets:
         sizes = {dim: size for dim, size in enumerate(out.shape) if size > 1}
         labels.put(out, {dim: labels.allot(CONSTANT, dim, size) for dim, size in sizes.items()})
 
 
-_CONSTANTS = frozenset(f"aten.{name}" for name in ["zeros", "ones", "full", "new_zeros", "new_ones", "new_full"])
+_MADE = "zeros ones full empty new_zeros new_ones new_full new_empty"
+_CONSTANTS = frozenset(f"aten.{name}" for name in _MADE.split())
 _POINTWISE = (
     "_prelu_kernel hardswish hardswish_ log_sigmoid_forward rrelu_with_noise"
     " masked_fill masked_fill_ fill_ zero_ threshold_ mish_ gelu_ ge_ gt_ le_ lt_ eq_ ne_ complex polar"

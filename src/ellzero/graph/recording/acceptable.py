@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DataParallel, DistributedDataParallel
+from torch.nn.parameter import is_lazy
 from torch.utils._pytree import tree_leaves
 
 from ellzero.errors import TraceError
@@ -19,6 +20,7 @@ def check_network(model: nn.Module) -> None:
     Raises:
         TypeError: if it is no module.
         TraceError: if it, or a part of it, is compiled by `torch.jit` or runs in several copies.
+        ValueError: if a tensor of it gets its shape in the first forward pass.
     """
     if not isinstance(model, nn.Module):
         raise TypeError(f"expected a network to trace, an nn.Module, got {type(model).__name__}")
@@ -32,6 +34,10 @@ def check_network(model: nn.Module) -> None:
                 f"{name or 'the network'!r} is wrapped in {type(module).__name__}, which runs it in several copies or "
                 "processes; give what it wraps, .module, and wrap what you get"
             )
+    for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
+        if is_lazy(tensor):
+            what = "weight" if isinstance(tensor, nn.Parameter) else "buffer"
+            raise ValueError(f"the {what} {name!r} has no shape yet; call the network once on real inputs first")
 
 
 def check_example(example: Any) -> None:

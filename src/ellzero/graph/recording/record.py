@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten
@@ -23,10 +24,11 @@ _ONE_DTYPE = frozenset(f"aten.{name}" for name in ["mm", "addmm", "bmm", "baddbm
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """A tensor that flowed through the network: its number, its shape, and nothing else."""
+    """A tensor that flowed through the network: its number, its shape, and whether it picks elements as a mask does."""
 
     number: int
     shape: tuple[int, ...]
+    is_mask: bool = False
 
 
 @dataclass(frozen=True)
@@ -177,7 +179,7 @@ class Recorder(TorchDispatchMode):
         shape = tuple(tensor.shape)
         if known is None or known.shape != shape:  # the shape of a tensor may be changed in place
             number = next(self._count) if known is None else known.number
-            known = self._values[tensor] = Value(number, shape)
+            known = self._values[tensor] = Value(number, shape, tensor.dtype in (torch.bool, torch.uint8))
         return known
 
     @classmethod

@@ -1,6 +1,6 @@
 """Cut a shadow of the network before anything is trained: what does not run when cut is kept, with the reason."""
 
-__all__ = ["confirm", "weed_out"]
+__all__ = ["FIXED_IN_FORWARD", "confirm", "weed_out"]
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -22,6 +22,8 @@ from ellzero.graph.tracing.attributes import USUAL, Signature, signature
 
 _UNLIKE_IN_TRAINING = (nn.modules.batchnorm._NormBase, nn.modules.dropout._DropoutNd)
 """They do something else in training mode, which accepts any width as well."""
+
+FIXED_IN_FORWARD = "its width is fixed in the forward pass"
 
 Candidates = Mapping[str, tuple[Attribute, ...]]
 
@@ -120,7 +122,8 @@ def _weeded(attempt: "_Attempt", names: list[str], at_least: int) -> tuple[Chann
         failed = set()
         for name, why in weed_out(names, failure, outcome.why):
             failed.add(name)
-            channels = channels.keeping({name: f"its width is fixed in the forward pass: {why}"})
+            advice = "" if channels.exported else "; exported=True may help"
+            channels = channels.keeping({name: f"{FIXED_IN_FORWARD}: {why}{advice}"})
             if channels.num_gates < at_least:
                 return channels, outcome
         names = [name for name in names if name not in failed]

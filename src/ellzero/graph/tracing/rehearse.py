@@ -2,7 +2,7 @@
 
 __all__ = ["rehearse"]
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -17,11 +17,13 @@ from ellzero.graph.plans.layout import Layout, settle
 from ellzero.graph.recording.copies import copied
 from ellzero.graph.recording.exported import exported_graph
 from ellzero.graph.recording.outputs import tensors_in
+from ellzero.graph.recording.precise import Precisely
 from ellzero.graph.recording.progress import Progress
 from ellzero.graph.recording.randomise import randomised, randomised_example, smaller
 from ellzero.graph.recording.record import Recording
 from ellzero.graph.recording.shadow import Example, eagerly, forward, has_numbers
 from ellzero.graph.tracing.confirm import weed_out
+from ellzero.graph.tracing.training import stay_in_training
 
 _TIMES = 4
 """Nothing vouches for channels written by hand, or for a rule of the user: a dead ReLU must not hide a mistake."""
@@ -30,7 +32,10 @@ _LARGEST, _LARGEST_VOUCHED = 2**23, 2**22
 """Networks of more parameters are not rehearsed: copies in float64 would outweigh everything else."""
 
 _RELATIVE, _ABSOLUTE = 1e-5, 1e-9
-"""Far above the rounding of float64, and of float32 within a network that insists on it."""
+"""Far above the rounding of float64, and of float32 within a network that insists on it and does not amplify it."""
+
+_PRECISE = 1e-8
+"""Where such a network is made to compute in float64."""
 
 
 def rehearse(
@@ -46,6 +51,7 @@ def rehearse(
     This finds what labels cannot see: a width that the forward pass uses as a number (`x / x.shape[1]`), say. A random
     part of all channels, about half, is cut at once, then the rest; only if the outputs differ are groups tried one by
     one.
+    Then all groups that may go entirely are emptied in training mode, where the network may look at numbers.
     Networks without data (meta tensors), or of more than 8 million parameters, or 4 million if rules vouch for the
     channels, are left to the verification in `prune`.
 
@@ -69,7 +75,7 @@ def rehearse(
         failed = weed_out([group.name for group in channels.gated], rehearsal.failure)
         reasons = {name: f"cutting it changes what is computed: {why}" for name, why in failed}
         channels = channels.keeping(reasons)
-    return channels
+    return channels if channels.exported else stay_in_training(model, example, channels)
 
 
 class _Rehearsal:
@@ -110,8 +116,7 @@ class _Rehearsal:
         except Exception:  # whatever the user's forward raises on such data
             return False
         self._is_shared = self._sums() == sums
-        is_finite = all(bool(leaf.isfinite().all()) for leaf in found if leaf.is_floating_point())
-        return is_finite and (recording is None or _is_same(recording, progress))
+        return _is_finite(found) and (recording is None or _is_same(recording, progress))
 
     def failure(self, names: list[str]) -> str:
         """What goes wrong when a random half of these groups is shut, or the other half; empty if nothing does."""
@@ -126,13 +131,27 @@ class _Rehearsal:
         return next(filter(None, map(self._failure_of, halves)), "")
 
     def _failure_of(self, is_open: Tensor) -> str:
-        expected = self.masked(kept_indices(self.layout, is_open))
+        kept = kept_indices(self.layout, is_open)
+        expected = self.masked(kept)
         try:
-            found = _run(cut(self.subject, self.layout, is_open), self.example)
+            is_same = _agree(expected, self._cut(is_open), _RELATIVE)
         except Exception as error:  # whatever the user's forward raises
             return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        different = [_difference(want, have) for want, have in zip(expected, found, strict=True)]
-        return "the outputs differ; perhaps the forward pass uses its width as a number" if any(different) else ""
+        if is_same or self._agrees_precisely(kept, is_open):
+            return ""
+        return "the outputs differ; perhaps the forward pass uses its width as a number"
+
+    def _agrees_precisely(self, kept: Mapping[tuple[str, int], Tensor], is_open: Tensor) -> bool:
+        """Whether nothing differs once norms that insist on single precision, and what amplifies them, do not round."""
+        try:
+            with Precisely():  # type: ignore[no-untyped-call]
+                expected, found = self.masked(kept), self._cut(is_open)
+            return _is_finite(expected) and _agree(expected, found, _PRECISE)
+        except Exception:  # dtypes that do not fit each other any more
+            return False
+
+    def _cut(self, is_open: Tensor) -> list[Tensor]:
+        return _run(cut(self.subject, self.layout, is_open), self.example)
 
     def masked(self, kept: Mapping[tuple[str, int], Tensor], progress: Progress | None = None) -> list[Tensor]:
         """The outputs when everything that is not kept is multiplied by zero where it is read."""
@@ -186,10 +205,18 @@ def _lasting(shape: tuple[int, ...]) -> list[bool]:
     return [size > 1 for size in shape]
 
 
-def _difference(want: Tensor, have: Tensor) -> bool:
+def _is_finite(found: Sequence[Tensor]) -> bool:
+    return all(bool(leaf.isfinite().all()) for leaf in found if leaf.is_floating_point())
+
+
+def _agree(expected: Sequence[Tensor], found: Sequence[Tensor], relative: float) -> bool:
+    return not any(_difference(want, have, relative) for want, have in zip(expected, found, strict=True))
+
+
+def _difference(want: Tensor, have: Tensor, relative: float) -> bool:
     if want.shape != have.shape or not (want.is_floating_point() or want.is_complex()):
         return want.shape != have.shape or bool((want != have).any())
     if not want.numel() or not bool(want.isfinite().all()):
         return False
-    allowed = _RELATIVE * float(want.abs().max()) + _ABSOLUTE
+    allowed = relative * float(want.abs().max()) + _ABSOLUTE
     return not float((want - have).abs().max()) <= allowed

@@ -13,7 +13,7 @@ from torch.torch_version import TorchVersion
 from ellzero.graph.labelling.attention import ATTENTION
 from ellzero.graph.labelling.labels import NONE, Labels
 from ellzero.graph.plans.channels import Channels
-from ellzero.graph.recording.record import Recording
+from ellzero.graph.recording.record import Call, Recording
 
 Carries: TypeAlias = Mapping[int, tuple[frozenset[int], ...]]
 
@@ -112,13 +112,31 @@ def _bits(groups: Iterable[int]) -> int:
 def _steps(recording: Recording, carries: Carries) -> Iterator[_Step]:
     """The computed values that depend on an input; places that are never empty are left out."""
     fed = {value.number for value in recording.inputs}
+    views: dict[int, set[int]] = {}  # values that share their numbers with each other
     for call in recording.calls:
         sources = tuple(value.number for value in call.sources if value.number in fed)
+        if _returns_view(call) and call.sources:
+            shared = views.setdefault(call.sources[0].number, {call.sources[0].number})
+            shared.update(value.number for value in call.targets)
+            views.update((value.number, shared) for value in call.targets)
         for value in call.targets if sources else ():
             fed.add(value.number)
-            places = carries[value.number]
-            may_empty = tuple(_bits(place) for place in places if _ALWAYS not in place)
-            yield _Step(value.number, sources, may_empty, _bits(frozenset().union(*places)))
+            yield _step(value.number, sources, carries[value.number])
+            if value in call.sources:  # which was written in place
+                for other in sorted(views.get(value.number, set()) & carries.keys() - {value.number}):
+                    fed.add(other)
+                    yield _step(other, (value.number,), carries[other])
+
+
+def _step(number: int, sources: tuple[int, ...], places: tuple[frozenset[int], ...]) -> _Step:
+    may_empty = tuple(_bits(place) for place in places if _ALWAYS not in place)
+    return _Step(number, sources, may_empty, _bits(frozenset().union(*places)))
+
+
+def _returns_view(call: Call) -> bool:
+    """Whether what it returns shares its numbers with what it is given, and nothing is written."""
+    found = [one.alias_info for one in call.op._schema.returns]
+    return any(one is not None and not one.is_write for one in found)
 
 
 def _reached(recording: Recording, steps: Sequence[_Step], emptied: int) -> frozenset[int]:

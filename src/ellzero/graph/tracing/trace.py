@@ -13,6 +13,8 @@ from torch.fx import GraphModule
 
 from ellzero.errors import nearest
 from ellzero.graph.labelling.labels import Labels, Rule
+from ellzero.graph.labelling.movement import TORN
+from ellzero.graph.labelling.norms import NORMALISATION
 from ellzero.graph.labelling.run import is_named, run_on_labels
 from ellzero.graph.plans.channels import Channels
 from ellzero.graph.plans.groups import Attribute
@@ -21,6 +23,7 @@ from ellzero.graph.recording.exported import exported_graph
 from ellzero.graph.recording.record import Recording, record
 from ellzero.graph.recording.shadow import Example, Shadow, on_shadow
 from ellzero.graph.recording.walk import walk
+from ellzero.graph.tracing.advice import advise, explain_views
 from ellzero.graph.tracing.attributes import candidates
 from ellzero.graph.tracing.collection import collecting_later
 from ellzero.graph.tracing.confirm import confirm
@@ -69,6 +72,7 @@ def trace(
             error.
         TypeError: if the model is no `nn.Module`, or the rules are no mapping.
         ValueError: if `keep` names something that the network does not have, or a rule an operation that did not run;
+            if a lazy module of the network has no shape yet;
             if there are rules of yours for a network that is to be exported.
 
     Example:
@@ -93,12 +97,15 @@ def trace(
         _LOG.warning("%r is not used on this example; if other inputs reach it, give an example that does", name)
     _check_rules(rules, recording)
 
-    def found(choices: Mapping[str, int]) -> _Found:
-        labels = Labels(choices=choices, is_wide=width, is_exported=exported)
+    def labelled(choices: Mapping[str, int], *, is_wide: bool, is_exported: bool) -> tuple[Channels, Labels]:
+        labels = Labels(choices=choices, is_wide=is_wide, is_exported=is_exported)
         run_on_labels(recording, keep, labels, rules)
         channels = gather(model, labels, recording, inputs=inputs, positions=positions)
         channels = replace(channels, exported=exported)
-        channels = channels.keeping(_hidden(channels, recording))
+        return channels.keeping(_hidden(channels, recording)), labels
+
+    def found(choices: Mapping[str, int]) -> _Found:
+        channels, labels = labelled(choices, is_wide=width, is_exported=exported)
         carries = carried(channels, labels, recording)
         channels = mark_removable(channels, recording, carries)
         attributes = candidates(model, channels, recording, carries) if graph is None else {}
@@ -113,7 +120,12 @@ def trace(
         return rehearse(model, example, channels, recording=done, is_vouched=not rules)
 
     with collecting_later():
-        return _best(found, proven)
+        channels = _best(found, proven)
+        if not width and channels.kept and _normalises(recording):
+            channels = advise(channels, labelled({}, is_wide=True, is_exported=exported)[0], "width=True")
+        if not exported and any(group.reason.startswith(TORN) for group in channels.kept):
+            channels = advise(channels, labelled({}, is_wide=width, is_exported=True)[0], "exported=True")
+        return channels
 
 
 class _Found(NamedTuple):
@@ -151,6 +163,10 @@ def _hidden(channels: Channels, recording: Recording) -> dict[str, str]:
     return {group.name: why for group in channels.gated}
 
 
+def _normalises(recording: Recording) -> bool:
+    return any(str(call.op.overloadpacket) in NORMALISATION for call in recording.calls)
+
+
 def _best(found: Callable[[Mapping[str, int]], _Found], proven: Callable[[_Found, int], Channels]) -> Channels:
     """Where a view spreads channels over several dimensions, find along which of them they can be removed.
 
@@ -161,7 +177,7 @@ def _best(found: Callable[[Mapping[str, int]], _Found], proven: Callable[[_Found
     choices: dict[str, int] = {}
     one = found(choices)
     best, tried = proven(one, 0), [one.to_try]
-    for site, num_dims in _unsettled(best, one.labels):
+    for site, (num_dims, slots) in _unsettled(best, one.labels).items():
         for choice in range(1, num_dims):
             other = found(choices | {site: choice})
             if other.channels.num_gates <= best.num_gates or other.to_try in tried:
@@ -170,17 +186,19 @@ def _best(found: Callable[[Mapping[str, int]], _Found], proven: Callable[[_Found
             channels = proven(other, best.num_gates + 1)
             if channels.num_gates > best.num_gates:
                 best, choices = channels, choices | {site: choice}
+            else:
+                best = explain_views(best, channels, slots)
     return best
 
 
-def _unsettled(channels: Channels, labels: Labels) -> list[tuple[str, int]]:
-    """The sites of views that spread channels which are now kept."""
+def _unsettled(channels: Channels, labels: Labels) -> dict[str, tuple[int, set[tuple[str, int]]]]:
+    """The sites of views that spread channels which are kept: how many dimensions, and where they are stored."""
     kept = {(member.tensor, member.dim) for group in channels.kept for member in group.members}
-    found = {}
+    found: dict[str, tuple[int, set[tuple[str, int]]]] = {}
     for split in labels.splits:
-        if kept.intersection(labels.slots_in(split.labels)):
-            found[split.site] = split.num_dims
-    return list(found.items())
+        if slots := kept.intersection(labels.slots_in(split.labels)):
+            found[split.site] = split.num_dims, slots | found.get(split.site, (0, set()))[1]
+    return found
 
 
 def _check_rules(rules: Mapping[str, Rule], recording: Recording) -> None:
