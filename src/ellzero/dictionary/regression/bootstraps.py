@@ -16,7 +16,8 @@ from ellzero.dictionary.regression.layout import Outputs, refitted, search_of
 from ellzero.dictionary.regression.options import whole
 from ellzero.dictionary.regression.path import SubsetPath, subset_path
 from ellzero.dictionary.regression.resamples import draw, resampled
-from ellzero.dictionary.regression.samples import as_float64
+from ellzero.dictionary.regression.rounding import rounding_of, without_rounding
+from ellzero.dictionary.regression.samples import as_float64, square_roots
 from ellzero.dictionary.regression.starts import choose
 from ellzero.dictionary.regression.subset import Subset
 from ellzero.dictionary.regression.subsets import best_subset
@@ -114,9 +115,11 @@ def bootstrap(
             " (samples, targets)"
         )
     num = whole(num, "num", least=1)
-    data = Gram.of(x, y, weights=weights, intercept=intercept)
+    rounding = rounding_of(features)
+    data = Gram.of(x, y, weights=weights, intercept=intercept, rounding=rounding)
+    x = without_rounding(x, rounding, square_roots(weights, x), intercept=intercept)
     counts = draw(len(x), num, block=block, seed=seed, weights=weights).to(x.device)
-    gram = replace(resampled(x, y, counts, intercept=intercept), num_rows=data.num_rows)
+    gram = replace(resampled(x, y, counts, intercept=intercept), num_rows=data.num_rows, rounding=rounding)
     if not isinstance(terms, str):
         found = best_subset(
             gram, terms=terms, always=always, groups=groups, costs=costs, outputs=outputs, ridge=ridge, depth=depth or 2

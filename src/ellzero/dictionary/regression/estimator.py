@@ -115,7 +115,7 @@ class SparseRegression(_base.MultiOutputMixin, _base.RegressorMixin, _base.BaseE
         """
         self._check_options()
         X, y = _validation.validate_data(
-            self, X, y, dtype=np.float64, y_numeric=True, multi_output=True, ensure_min_samples=2
+            self, X, y, dtype=[np.float64, np.float32], y_numeric=True, multi_output=True, ensure_min_samples=2
         )
         y = np.asarray(y, dtype=np.float64)
         if sample_weight is not None:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ellzero.dictionary.regression.gram import Gram
 from ellzero.dictionary.regression.options import check_flag, columns_named
+from ellzero.dictionary.regression.rounding import rounding_of
 from ellzero.dictionary.regression.samples import as_float64
 from ellzero.dictionary.regression.search import Search
 from ellzero.dictionary.regression.subset import Optimality, Subset, as_subset
@@ -34,7 +35,8 @@ def gram_of(features: Any, targets: Any, *, weights: Any = None, intercept: bool
     check_flag(intercept, "intercept")
     x, y = as_float64(features, "features"), as_float64(targets, "targets")
     is_single = y.dim() == x.dim() - 1
-    return Gram.of(x, y.unsqueeze(-1) if is_single else y, weights=weights, intercept=intercept), is_single
+    y = y.unsqueeze(-1) if is_single else y
+    return Gram.of(x, y, weights=weights, intercept=intercept, rounding=rounding_of(features)), is_single
 
 
 def search_of(
