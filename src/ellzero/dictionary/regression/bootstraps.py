@@ -73,8 +73,9 @@ def bootstrap(
     Args:
         features: columns to choose from, shape `(samples, columns)`.
         targets: shape `(samples, targets)` or `(samples,)`.
-        terms: the budget as for `best_subset`, or the name of a criterion, "aic", "aicc", "bic", "ebic" or "knee",
-            which then says how many terms each resample has; "knee" says the same for all.
+        terms: the budget as for `best_subset`, or the name of a criterion, "aic", "aicc", "bic", "ebic", "ebicc" or
+            "knee", which then says how many terms each resample has; "knee" says the same for all, "ebicc" what "ebic"
+            says: its correction is one of choices, not of chances.
         num: how many resamples.
         block: number of consecutive samples that are drawn together; more than one for time series.
         seed: the same seed gives the same resamples.
@@ -152,6 +153,7 @@ def drawn_sizes(path: SubsetPath, by: str, num: int, *, seed: int = 0, in_total:
     """
     if by == "knee":
         return (path.total_terms(by) if in_total else path.num_terms(by)).expand(num, -1)
+    by = "ebic" if by == "ebicc" else by
     criterion, takes = path.total_criterion(by) if in_total else (path.criterion(by), None)
     chances = torch.softmax(-0.5 * (criterion - criterion.amin(-1, keepdim=True)), -1).cumsum(-1)
     drawn = uniform(counters(seed, step=1, device=chances.device), num * chances[..., 0].numel()).to(chances.dtype)

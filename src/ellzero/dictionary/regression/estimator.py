@@ -47,7 +47,8 @@ class SparseRegression(_base.MultiOutputMixin, _base.RegressorMixin, _base.BaseE
             alone; None lets `criterion` choose. A budget that is larger than the number of columns lets all of them
             stay, with a warning: estimators are also fitted on data with fewer columns, in searches and behind
             selectors.
-        criterion: "aic", "aicc", "bic", "ebic" or "knee"; chooses the number of terms when `terms` is None.
+        criterion: "aic", "aicc", "bic", "ebic", "ebicc" (for few samples, too) or "knee"; chooses the number of terms
+            when `terms` is None.
         max_terms: largest number of terms that is considered then, and on the path; if None, all, as far as samples
             can tell: see `subset_path`.
         always: indices of columns that are in every support; they count.
@@ -76,7 +77,7 @@ class SparseRegression(_base.MultiOutputMixin, _base.RegressorMixin, _base.BaseE
     """
 
     def __init__(
-        self, terms: Any = None, *, criterion: str = "ebic", max_terms: int | None = None, always: Sequence[int] = (),
+        self, terms: Any = None, *, criterion: str = "ebicc", max_terms: int | None = None, always: Sequence[int] = (),
         groups: Sequence[Sequence[int]] | None = None, costs: Any = None, outputs: Outputs = "separate",
         fit_intercept: bool = True, ridge: float = 0.0, starts: int = 1, depth: int = 2, gates: int = 0,
         seconds: float = 0.0, num_bootstraps: int = 0, seed: int = 0,
