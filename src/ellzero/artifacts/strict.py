@@ -31,6 +31,8 @@ def parse(content: bytes, name: str) -> Any:
         {'bytes': 3}
     """
     if not content.endswith(b"}\n"):
+        if content.strip() and not content.lstrip().startswith(b"{"):
+            raise ArtifactDamagedError(f"{name!r} does not hold a JSON object; give a file that ellzero wrote")
         raise ArtifactDamagedError(f"{name!r} ends in the middle, it is cut short; copy the whole folder again")
     try:
         return json.loads(content.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_refuse)

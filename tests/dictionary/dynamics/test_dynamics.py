@@ -239,7 +239,8 @@ def test_a_term_that_overflows_is_named(lorenz):
     [
         ({"differentiation": "week"}, "did you mean 'weak'"),
         ({"resolution": 0.0}, "between 0 and 1"),
-        ({"terms": 0}, "positive whole number"),
+        ({"terms": -1}, "a whole number, 0 or more, got -1"),
+        ({"terms": (2, -1, 2)}, "a whole number, 0 or more, got -1"),
         ({"terms": 100}, "larger than the dictionary, which has 10 terms for each of 3 equations"),
         ({"terms": (1, 2)}, "2 entries for 3 equations"),
         ({"criterion": "ebik"}, "did you mean 'ebic'"),
@@ -255,6 +256,22 @@ def test_what_cannot_be_fitted_is_refused_and_explained(lorenz, options, message
     states, time = lorenz(samples=100)
     with pytest.raises(ValueError, match=message):
         Dynamics(**options).fit(states, time)
+
+
+@pytest.mark.parametrize("terms", [0, (0, 0, 0)])
+def test_a_budget_of_no_terms_holds_the_states(lorenz, terms):
+    states, time = lorenz(samples=200)
+    with pytest.warns(UserWarning, match="no term was found"), pytest.warns(UserWarning, match="do not explain"):
+        model = Dynamics(terms).fit(states, time)
+    assert model.complexity == 0
+
+
+@pytest.mark.parametrize("option", ["discrete", "refine"])
+@pytest.mark.parametrize("value", ["no", 1, None])
+def test_a_flag_is_true_or_false(option, value):
+    with pytest.raises(TypeError, match=f"{option} must be True or False, got {value!r}"):
+        Dynamics(**{option: value})
+    assert Dynamics(**{option: np.bool_(True)}).settings.is_map == (option == "discrete")
 
 
 def test_a_trajectory_too_short_for_the_dictionary_is_refused(lorenz):

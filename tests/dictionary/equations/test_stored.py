@@ -92,6 +92,20 @@ def test_a_changed_byte_is_noticed(path, place):
         Equations.load(path)
 
 
+@pytest.mark.parametrize("content", ["[1]", "[1]\n", "3", '"text"', "x = 1\n"])
+def test_a_file_of_something_else_is_not_called_cut_short(path, content):
+    path.write_text(content)
+    with pytest.raises(ArtifactDamagedError, match=r"does not hold a JSON object; give a file that ellzero wrote"):
+        Equations.load(path)
+
+
+@pytest.mark.parametrize("content", ["", "\n", '{"format": '])
+def test_a_file_without_its_end_is_called_cut_short(path, content):
+    path.write_text(content)
+    with pytest.raises(ArtifactDamagedError, match="cut short"):
+        Equations.load(path)
+
+
 def test_another_file_is_no_equations(path):
     path.write_text('{"plan": 1}\n')
     with pytest.raises(ArtifactDamagedError, match="holds no equations"):

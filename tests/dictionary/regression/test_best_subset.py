@@ -167,13 +167,40 @@ def test_neither_growth_nor_exchanges_are_misled_by_a_ridge(depth):
     assert tuple(found.support[0].nonzero().flatten().tolist()) == min(loss, key=loss.get)
 
 
+@pytest.mark.parametrize("outputs", ["separate", "shared", "total"])
+@pytest.mark.parametrize(
+    "effort", [{}, {"gates": 1}, {"seconds": 1.0}, {"groups": [[0, 1], [4, 5]]}, {"costs": range(1, 7)}]
+)
+def test_a_budget_of_nothing_leaves_the_intercept(outputs, effort):
+    x, y = np.random.default_rng(0).normal(size=(40, 6)), np.random.default_rng(1).normal([3, -1], size=(40, 2))
+    found = best_subset(x, y, 0, intercept=True, outputs=outputs, **effort)
+    assert not found.support.any()
+    assert not found.coefficients.any()
+    np.testing.assert_allclose(found.intercept, y.mean(0), rtol=1e-12)
+    np.testing.assert_allclose(found.residual, ((y - y.mean(0)) ** 2).sum(0), rtol=1e-12)
+
+
+@pytest.mark.parametrize("effort", [{}, {"gates": 1}, {"seconds": 1.0}])
+def test_one_target_may_have_no_term_beside_another_that_has(effort):
+    x = np.random.default_rng(0).normal(size=(40, 6))
+    found = best_subset(x, np.stack([x[:, 2], 2 * x[:, 3]], 1), [0, 1], **effort)
+    assert found.coefficients.round(decimals=9).tolist() == [[0.0] * 6, [0.0, 0.0, 0.0, 2.0, 0.0, 0.0]]
+
+
+def test_an_intercept_is_true_or_false():
+    with pytest.raises(TypeError, match="intercept must be True or False, got 'no'"):
+        best_subset(np.eye(4), np.ones(4), 1, intercept="no")
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"terms": 10}, "larger than the dictionary"),
-        ({"terms": 0}, "positive"),
+        ({"terms": -1}, "0 or more"),
+        ({"terms": 0, "always": [1]}, "the columns of always cost 1, the budget is 0"),
+        ({"terms": 0.5, "costs": [1.0] * 9}, "does not hold the cheapest column"),
         ({"terms": None}, "missing"),
-        ({"terms": [1, 2]}, "one positive number or one for each"),
+        ({"terms": [1, 2]}, "0 or more, or one for each of 1 supports"),
         ({"terms": 2, "always": [0, 1, 2]}, "raise it or drop"),
         ({"terms": 2, "always": [9]}, "names column 9"),
         ({"terms": 2, "costs": [1.0] * 8 + [0.0]}, "costs must be 9 positive"),

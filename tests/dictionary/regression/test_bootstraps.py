@@ -48,7 +48,7 @@ def test_the_knee_of_the_data_holds_for_all_resamples_and_a_total_is_shared_out(
     x, y = data()
     knee = bootstrap(x, y, "knee", num=3)
     assert (knee.support.sum(-1) == subset_path(x, y).knee()).all()
-    for by in ("knee", "ebic", "aicc"):
+    for by in ("knee", "ebic", "ebicc", "aicc"):
         together = bootstrap(x, y, by, num=5, outputs="total")
         assert together.support[:, 0, 1].all()
         assert together.support[:, 1, 5].all()

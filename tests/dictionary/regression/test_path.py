@@ -60,6 +60,9 @@ def test_criteria_have_their_textbook_values():
     assert path.criterion("aicc")[0, 3].item() == pytest.approx(fit + 2 * 5 + 2 * 5 * 6 / (60 - 5 - 1))
     assert path.criterion("bic")[0, 3].item() == pytest.approx(fit + 5 * math.log(60))
     assert path.criterion("ebic")[0, 3].item() == pytest.approx(fit + 5 * math.log(60) + 2 * math.log(56))
+    assert path.criterion("ebicc")[0, 3].item() == pytest.approx(
+        fit + 4 * math.log(60) * 60 / (60 - 6) + 2 * math.log(56)
+    )
     with pytest.raises(ValueError, match="did you mean 'aicc'"):
         path.criterion("aiccc")
 
@@ -79,8 +82,8 @@ def test_the_number_of_terms_is_found_where_the_signal_is_clear():
 def test_terms_beyond_an_exact_fit_are_not_worth_having():
     x, _ = data(4)
     path = subset_path(x, x[:, 1] - 3 * x[:, 6])
-    assert {by: path.num_terms(by).item() for by in ("aic", "aicc", "bic", "ebic", "knee")} == dict.fromkeys(
-        ("aic", "aicc", "bic", "ebic", "knee"), 2
+    assert {by: path.num_terms(by).item() for by in ("aic", "aicc", "bic", "ebic", "ebicc", "knee")} == dict.fromkeys(
+        ("aic", "aicc", "bic", "ebic", "ebicc", "knee"), 2
     )
 
 
@@ -167,3 +170,21 @@ def test_a_criterion_finds_little_in_noise_where_columns_are_many(samples, colum
     found = subset_path(x, 5 * x[:, 3] - 4 * x[:, 7] + 0.5 * y, intercept=True)
     assert found.sizes[-1] < samples // 4
     assert found.subset(2).support.nonzero().flatten().tolist() == [3, 7]
+
+
+@pytest.mark.parametrize(("samples", "columns", "size"), [(12, 6, 3), (15, 10, 2), (20, 10, 4), (20, 40, 2)])
+def test_few_samples_do_not_make_the_default_take_more_terms(samples, columns, size):
+    right = 0
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        x = rng.normal(size=(samples, columns))
+        y = x[:, :size] @ [3, -2, 1.5, 2][:size] + 0.5 * rng.normal(size=samples)
+        right += int(subset_path(x, y, intercept=True).num_terms()) == size
+    assert right >= 15  # 1 to 12 with plain EBIC
+
+
+def test_no_sample_left_for_the_variance_is_no_choice():
+    x = np.random.default_rng(0).normal(size=(9, 8))
+    path = subset_path(x, np.random.default_rng(1).normal(size=9), max_terms=8, intercept=True)
+    assert path.criterion("ebicc")[0].isfinite().tolist() == [True] * 6 + [False] * 3
+    assert int(path.num_terms()) < 6

@@ -109,15 +109,15 @@ def check_limit(limit: Limit, states: int, terms: int) -> None:
         terms: candidate terms of each.
 
     Raises:
-        ValueError: if the budget is not positive, larger than the dictionary, or for another number of equations.
+        ValueError: if the budget is negative, larger than the dictionary, or for another number of equations.
     """
     if limit.each is not None and len(limit.each) != states:
         raise ValueError(f"terms has {len(limit.each)} entries for {states} equations; give one for each, or a sum")
     for number, most in [(limit.total, states * terms), *((each, terms) for each in limit.each or ())]:
         if number is None:
             continue
-        if isinstance(number, bool) or not isinstance(number, int) or number < (0 if limit.each else 1):
-            raise ValueError(f"the number of terms must be a positive whole number, got {number!r}; try terms=7")
+        if number < 0:
+            raise ValueError(f"the number of terms must be a whole number, 0 or more, got {number!r}; try terms=7")
         if number > most:
             raise ValueError(
                 f"a budget of {number} terms is larger than the dictionary, which has {terms} terms for each of "

@@ -21,7 +21,7 @@ from ellzero.dictionary.dynamics.scores import r2_score
 from ellzero.dictionary.dynamics.trajectories import Trajectory, read_trajectories
 from ellzero.dictionary.equations.equations import Equations
 from ellzero.dictionary.regression.bootstraps import bootstrap
-from ellzero.dictionary.regression.options import whole
+from ellzero.dictionary.regression.options import check_flag, whole
 from ellzero.dictionary.terms.dictionary import Dictionary
 from ellzero.dictionary.terms.libraries import names_of
 from ellzero.dictionary.terms.pysindy_names import to_pysindy
@@ -45,7 +45,8 @@ class Dynamics:
     improves the likelihood by more than its price.
 
     Args:
-        terms: number of terms of all equations together, or one number for each equation; None lets the data decide.
+        terms: number of terms of all equations together, or one number for each equation, 0 for none at all; None lets
+            the data decide.
         dictionary: candidate terms: a `Dictionary` of the states and then the controls, or a function that makes one
             from their names; None takes polynomials of degree two.
         differentiation: "weak", "finite", "smoothed" or "spectral": how the first regression avoids or takes
@@ -61,7 +62,7 @@ class Dynamics:
 
     Raises:
         ValueError: if an option is not known or out of range.
-        TypeError: if `terms` is no whole number and no list of them.
+        TypeError: if `terms` is no whole number and no list of them, or a flag is neither True nor False.
 
     Source:
         Brunton, Proctor & Kutz (2016), https://doi.org/10.1073/pnas.1517384113; Bock (1983); Bortz, Messenger & Dukic
@@ -93,6 +94,8 @@ class Dynamics:
             hint = nearest(str(differentiation), DIFFERENTIATIONS)
             raise ValueError(f"the differentiation {differentiation!r} is not known{hint}")
         check_resolution(resolution)
+        check_flag(discrete, "discrete")
+        check_flag(refine, "refine")
         order = whole(order, "order", least=1)
         price(1, 1, criterion)  # refuses what is not known
         self.limit = limit_of(terms)

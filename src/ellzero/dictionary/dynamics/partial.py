@@ -49,7 +49,7 @@ class FieldDynamics:
     series. The covariance of the windows' residuals is followed, through the terms as well.
 
     Args:
-        terms: number of terms, or None to let the data decide.
+        terms: number of terms, 0 or more, or None to let the data decide.
         dictionary: a `Dictionary` of u, u_x, ..., or a function that makes one from these names; None takes powers of
             u up to the second times derivatives up to `derivatives`, and powers of u up to the third.
         derivatives: highest derivative in space.

@@ -10,6 +10,7 @@ from ellzero.dictionary.equations.refit import sums_before
 from ellzero.dictionary.equations.sparse import SparseDictionary
 from ellzero.dictionary.regression.gram import Gram
 from ellzero.dictionary.regression.layout import Outputs, put_together, refitted, search_of, taken_apart
+from ellzero.dictionary.regression.rounding import rounding_of
 from ellzero.dictionary.regression.swaps import grow, improve
 from ellzero.dictionary.terms.dictionary import Dictionary
 
@@ -54,7 +55,7 @@ def polish(
     """
     places = _places(model, candidates)
     sums, is_used = sums_before(model.outputs, y, len(x))
-    gram = Gram.of(candidates.evaluate(x)[is_used], sums[is_used])
+    gram = Gram.of(candidates.evaluate(x)[is_used], sums[is_used], rounding=rounding_of(x))
     outputs: Outputs = "total" if model.per_output else "shared"
     budget = max(1, model.num_terms) if terms is None else terms
     if budget < model.num_terms:

@@ -16,7 +16,8 @@ from ellzero.dictionary.regression.layout import Outputs, refitted, search_of
 from ellzero.dictionary.regression.options import whole
 from ellzero.dictionary.regression.path import SubsetPath, subset_path
 from ellzero.dictionary.regression.resamples import draw, resampled
-from ellzero.dictionary.regression.samples import as_float64
+from ellzero.dictionary.regression.rounding import rounding_of, without_rounding
+from ellzero.dictionary.regression.samples import as_float64, square_roots
 from ellzero.dictionary.regression.starts import choose
 from ellzero.dictionary.regression.subset import Subset
 from ellzero.dictionary.regression.subsets import best_subset
@@ -72,8 +73,9 @@ def bootstrap(
     Args:
         features: columns to choose from, shape `(samples, columns)`.
         targets: shape `(samples, targets)` or `(samples,)`.
-        terms: the budget as for `best_subset`, or the name of a criterion, "aic", "aicc", "bic", "ebic" or "knee",
-            which then says how many terms each resample has; "knee" says the same for all.
+        terms: the budget as for `best_subset`, or the name of a criterion, "aic", "aicc", "bic", "ebic", "ebicc" or
+            "knee", which then says how many terms each resample has; "knee" says the same for all, "ebicc" what "ebic"
+            says: its correction is one of choices, not of chances.
         num: how many resamples.
         block: number of consecutive samples that are drawn together; more than one for time series.
         seed: the same seed gives the same resamples.
@@ -114,9 +116,11 @@ def bootstrap(
             " (samples, targets)"
         )
     num = whole(num, "num", least=1)
-    data = Gram.of(x, y, weights=weights, intercept=intercept)
+    rounding = rounding_of(features)
+    data = Gram.of(x, y, weights=weights, intercept=intercept, rounding=rounding)
+    x = without_rounding(x, rounding, square_roots(weights, x), intercept=intercept)
     counts = draw(len(x), num, block=block, seed=seed, weights=weights).to(x.device)
-    gram = replace(resampled(x, y, counts, intercept=intercept), num_rows=data.num_rows)
+    gram = replace(resampled(x, y, counts, intercept=intercept), num_rows=data.num_rows, rounding=rounding)
     if not isinstance(terms, str):
         found = best_subset(
             gram, terms=terms, always=always, groups=groups, costs=costs, outputs=outputs, ridge=ridge, depth=depth or 2
@@ -149,6 +153,7 @@ def drawn_sizes(path: SubsetPath, by: str, num: int, *, seed: int = 0, in_total:
     """
     if by == "knee":
         return (path.total_terms(by) if in_total else path.num_terms(by)).expand(num, -1)
+    by = "ebic" if by == "ebicc" else by
     criterion, takes = path.total_criterion(by) if in_total else (path.criterion(by), None)
     chances = torch.softmax(-0.5 * (criterion - criterion.amin(-1, keepdim=True)), -1).cumsum(-1)
     drawn = uniform(counters(seed, step=1, device=chances.device), num * chances[..., 0].numel()).to(chances.dtype)

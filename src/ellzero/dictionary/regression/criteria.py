@@ -19,11 +19,18 @@ def _log_choices(num_columns: int, k: Tensor) -> Tensor:
     return torch.lgamma(num + 1) - torch.lgamma(k + 1) - torch.lgamma(num - k + 1)
 
 
+def _small_sample_bic(df: Tensor, n: int) -> Tensor:
+    """Penalty of the corrected BIC, which goes to that of BIC as samples become many."""
+    left = n - df - 1
+    return torch.where(left > 0, (df - 1) * math.log(n) * n / left.clamp_min(1e-9), math.inf)
+
+
 CRITERIA: dict[str, Callable[[Tensor, Tensor, int, int], Tensor]] = {
     "aic": lambda df, k, n, p: 2 * df,
     "aicc": lambda df, k, n, p: torch.where(n - df > 1, 2 * df * n / (n - df - 1).clamp_min(1e-9), math.inf),
     "bic": lambda df, k, n, p: df * math.log(n),
     "ebic": lambda df, k, n, p: df * math.log(n) + joint_choices(p, k),
+    "ebicc": lambda df, k, n, p: _small_sample_bic(df, n) + joint_choices(p, k),
 }
 """What is added to `n log(residual / n)`, by parameters fitted, terms, samples and columns."""
 
@@ -36,12 +43,14 @@ def criterion(
 
     .. math:: n \log(\mathrm{RSS} / n) + \text{penalty}, \qquad
         \mathrm{AIC}: 2 d, \quad \mathrm{AICc}: \frac{2 d n}{n - d - 1}, \quad \mathrm{BIC}: d \log n, \quad
-        \mathrm{EBIC}: d \log n + 2 \log \binom{p}{k}
+        \mathrm{EBIC}: d \log n + 2 \log \binom{p}{k}, \quad
+        \mathrm{EBICc}: \frac{(d - 1) n \log n}{n - d - 1} + 2 \log \binom{p}{k}
 
-    with d = k + 1, or k + 2 beside an intercept: the variance is a parameter, too.
+    with d = k + 1, or k + 2 beside an intercept: the variance is a parameter, too. EBICc is EBIC with the BIC for few
+    samples, of which EBIC takes too many terms.
 
     Args:
-        name: "aic", "aicc", "bic" or "ebic".
+        name: "aic", "aicc", "bic", "ebic" or "ebicc".
         residual: sums of squared errors, any shape.
         energy: sums of squares of the targets, a shape that broadcasts with it; residuals far below rounding errors
             of it all count as the same.
@@ -58,7 +67,8 @@ def criterion(
 
     Source:
         Chen & Chen (2008), "Extended Bayesian information criteria", Biometrika 95, with gamma = 1; Hurvich & Tsai
-        (1989), "Regression and time series model selection in small samples".
+        (1989), "Regression and time series model selection in small samples"; McQuarrie (1999), "A small-sample
+        correction for the Schwarz SIC model selection criterion", for the BIC in EBICc.
 
     Example:
         >>> residual, energy = torch.tensor([4.0, 1.0, 0.99]), torch.tensor(4.0)
@@ -74,7 +84,7 @@ def criterion(
 
 
 def joint_choices(num_columns: int, num_terms: Tensor) -> Tensor:
-    """What EBIC adds to BIC: twice the logarithm of the number of supports, shape of `num_terms`."""
+    """What EBIC and EBICc add to BIC: twice the logarithm of the number of supports, shape of `num_terms`."""
     return 2 * _log_choices(num_columns, num_terms.to(torch.float64))
 
 

@@ -15,7 +15,7 @@ from ellzero.dictionary.regression.bootstraps import bootstrap
 from ellzero.dictionary.regression.criteria import check_criterion
 from ellzero.dictionary.regression.gram import Gram
 from ellzero.dictionary.regression.layout import Outputs
-from ellzero.dictionary.regression.options import check_effort, whole
+from ellzero.dictionary.regression.options import check_effort, check_flag, whole
 from ellzero.dictionary.regression.path import SubsetPath, subset_path
 from ellzero.dictionary.regression.subset import Subset
 from ellzero.dictionary.regression.subsets import best_subset
@@ -43,10 +43,12 @@ class SparseRegression(_base.MultiOutputMixin, _base.RegressorMixin, _base.BaseE
     refused.
 
     Args:
-        terms: k, the budget: a whole number, one per target, or costs where `costs` are given; None lets `criterion`
-            choose. A budget that is larger than the number of columns lets all of them stay, with a warning:
-            estimators are also fitted on data with fewer columns, in searches and behind selectors.
-        criterion: "aic", "aicc", "bic", "ebic" or "knee"; chooses the number of terms when `terms` is None.
+        terms: k, the budget: a whole number, one per target, or costs where `costs` are given; 0 fits the intercept
+            alone; None lets `criterion` choose. A budget that is larger than the number of columns lets all of them
+            stay, with a warning: estimators are also fitted on data with fewer columns, in searches and behind
+            selectors.
+        criterion: "aic", "aicc", "bic", "ebic", "ebicc" (for few samples, too) or "knee"; chooses the number of terms
+            when `terms` is None.
         max_terms: largest number of terms that is considered then, and on the path; if None, all, as far as samples
             can tell: see `subset_path`.
         always: indices of columns that are in every support; they count.
@@ -75,7 +77,7 @@ class SparseRegression(_base.MultiOutputMixin, _base.RegressorMixin, _base.BaseE
     """
 
     def __init__(
-        self, terms: Any = None, *, criterion: str = "ebic", max_terms: int | None = None, always: Sequence[int] = (),
+        self, terms: Any = None, *, criterion: str = "ebicc", max_terms: int | None = None, always: Sequence[int] = (),
         groups: Sequence[Sequence[int]] | None = None, costs: Any = None, outputs: Outputs = "separate",
         fit_intercept: bool = True, ridge: float = 0.0, starts: int = 1, depth: int = 2, gates: int = 0,
         seconds: float = 0.0, num_bootstraps: int = 0, seed: int = 0,
@@ -114,7 +116,7 @@ class SparseRegression(_base.MultiOutputMixin, _base.RegressorMixin, _base.BaseE
         """
         self._check_options()
         X, y = _validation.validate_data(
-            self, X, y, dtype=np.float64, y_numeric=True, multi_output=True, ensure_min_samples=2
+            self, X, y, dtype=[np.float64, np.float32], y_numeric=True, multi_output=True, ensure_min_samples=2
         )
         y = np.asarray(y, dtype=np.float64)
         if sample_weight is not None:
@@ -167,6 +169,7 @@ class SparseRegression(_base.MultiOutputMixin, _base.RegressorMixin, _base.BaseE
 
     def _check_options(self) -> None:
         check_criterion(self.criterion)
+        check_flag(self.fit_intercept, "fit_intercept")
         check_effort(depth=self.depth, starts=self.starts, gates=self.gates, seconds=self.seconds)
         whole(self.num_bootstraps, "num_bootstraps", least=0)
         if self.terms is None and (self.groups is not None or self.costs is not None):

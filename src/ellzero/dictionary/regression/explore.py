@@ -33,10 +33,10 @@ def explore(search: Search, supports: Tensor, *, starts: int = 4, depth: int = 2
     supports, loss = fits.supports, fits.loss
     candidates = _candidates(search, supports)  # (roots, systems, candidates)
     chosen = columns_of(search.root, candidates)
-    problem = Relaxed(
+    problem = Relaxed(  # with room for a column at least: gates do not all shut
         products=chosen.mT @ chosen, cross=chosen.mT @ search.target, energy=search.target.square().sum((-1, -2)),
-        costs=search.costs[candidates], budget=search.budget, is_fixed=search.is_fixed[candidates],
-        ridge=search.ridge,
+        costs=search.costs[candidates], budget=search.budget.clamp_min(float(search.costs.min())),
+        is_fixed=search.is_fixed[candidates], ridge=search.ridge,
     )  # fmt: skip
     for order in anneal(problem, starts):  # (roots, systems, starts, candidates), most open first
         ranked = candidates.unsqueeze(-2).expand(order.shape).gather(-1, order)

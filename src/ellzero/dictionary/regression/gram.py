@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ellzero.dictionary.regression.lengths import lengths_of, triangle, unit_columns, varying
+from ellzero.dictionary.regression.rounding import rounding_of, without_rounding
 from ellzero.dictionary.regression.samples import (
     as_float64,
     check_finite,
@@ -48,16 +49,23 @@ class Gram:
     """Rows of positive weight."""
     has_intercept: bool = False
     """Whether means were taken out."""
+    rounding: float = 0.0
+    """Relative rounding error of the features; zero for float64."""
 
     @classmethod
-    def of(cls, features: Any, targets: Any, *, weights: Any = None, intercept: bool = False) -> Self:
+    def of(
+        cls, features: Any, targets: Any, *, weights: Any = None, intercept: bool = False,
+        rounding: float | None = None,
+    ) -> Self:  # fmt: skip
         """Take the statistics of data.
 
         Args:
-            features: the columns to choose from, shape `(*batch, samples, columns)`.
+            features: the columns to choose from, shape `(*batch, samples, columns)`. Those in single precision that
+                depend on each other up to rounding count as dependent: see `without_rounding`.
             targets: what they shall explain, shape `(*batch, samples, targets)`.
             weights: weight of each sample, not negative, shape `(*batch, samples)`; all one if None.
             intercept: whether a constant is fitted beside the columns, outside the budget.
+            rounding: relative rounding error of the features; None for that of their type.
 
         Returns:
             The statistics, on the device of the features.
@@ -79,13 +87,15 @@ class Gram:
         root_weights = square_roots(weights, x)
         check_shapes(x, y, root_weights)
         num_columns, (num_samples, num_rows) = x.shape[-1], count_samples(x, root_weights)
+        rounding = rounding_of(features) if rounding is None else rounding
+        x = without_rounding(x, rounding, root_weights, intercept=intercept)
         x, y, units = within_range(x, y)
         if x.shape[-2] >= 2 * (num_columns + y.shape[-1] + 1):
             factor = triangle(x, y, root_weights, intercept)
             found = cls.from_factor(factor, num_columns, num_samples=num_samples, intercept=intercept)
         else:
             found = cls._of_rows(x, y, root_weights, intercept)
-        found = replace(found, num_samples=num_samples, num_rows=num_rows).in_units(units)
+        found = replace(found, num_samples=num_samples, num_rows=num_rows, rounding=rounding).in_units(units)
         if units is not None:
             _check_energies(found)
         return found

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from ellzero.dictionary.regression.gram import Gram
-from ellzero.dictionary.regression.options import columns_named
+from ellzero.dictionary.regression.options import check_flag, columns_named
+from ellzero.dictionary.regression.rounding import rounding_of
 from ellzero.dictionary.regression.samples import as_float64
 from ellzero.dictionary.regression.search import Search
 from ellzero.dictionary.regression.subset import Optimality, Subset, as_subset
@@ -23,6 +24,7 @@ def gram_of(features: Any, targets: Any, *, weights: Any = None, intercept: bool
 
     Raises:
         ValueError: if targets are missing beside features, or given beside a `Gram`.
+        TypeError: if `intercept` is neither True nor False.
     """
     if isinstance(features, Gram):
         if targets is not None or weights is not None or intercept:
@@ -30,9 +32,11 @@ def gram_of(features: Any, targets: Any, *, weights: Any = None, intercept: bool
         return features, False
     if targets is None:
         raise ValueError("targets are missing; give best_subset(features, targets, terms=...) or a Gram of both")
+    check_flag(intercept, "intercept")
     x, y = as_float64(features, "features"), as_float64(targets, "targets")
     is_single = y.dim() == x.dim() - 1
-    return Gram.of(x, y.unsqueeze(-1) if is_single else y, weights=weights, intercept=intercept), is_single
+    y = y.unsqueeze(-1) if is_single else y
+    return Gram.of(x, y, weights=weights, intercept=intercept, rounding=rounding_of(features)), is_single
 
 
 def search_of(
@@ -72,7 +76,7 @@ def search_of(
     _check_budget(budget, price, is_fixed, gram, copies)
     is_present = gram.is_present.reshape(len(root), num).repeat(1, copies)
     search = Search(root, target.contiguous(), budget.expand(len(root), -1), price, is_fixed, is_present, ridge)
-    return search, max(most, int(is_fixed.sum()))
+    return search, max(1, most, int(is_fixed.sum()))
 
 
 def _side_by_side(root: Tensor, target: Tensor, energy: Tensor) -> tuple[Tensor, Tensor]:
@@ -128,8 +132,10 @@ def _budget(terms: Any, num_systems: int, *, counts_terms: bool) -> Tensor:
     if (terms.dtype if isinstance(terms, Tensor) else np.asarray(terms).dtype) in (torch.bool, np.bool_):
         raise TypeError(f"terms must be a number, got {terms!r}; give terms=7, say")
     budget = as_float64(terms, "terms").reshape(-1)
-    if len(budget) not in (1, num_systems) or not bool((torch.isfinite(budget) & (budget > 0)).all()):
-        raise ValueError(f"terms must be one positive number or one for each of {num_systems} supports, got {terms!r}")
+    if len(budget) not in (1, num_systems) or not bool((torch.isfinite(budget) & (budget >= 0)).all()):
+        raise ValueError(
+            f"terms must be one number, 0 or more, or one for each of {num_systems} supports, got {terms!r}; try 7"
+        )
     if counts_terms and not bool((budget == budget.round()).all()):
         raise ValueError(f"terms counts terms and must be whole, got {terms!r}; give costs=... for a budget of costs")
     return budget.expand(num_systems)
@@ -145,7 +151,8 @@ def _check_budget(budget: Tensor, price: Tensor, is_fixed: Tensor, gram: Gram, c
         )
     if needed > least * (1 + 1e-12):
         raise ValueError(f"the columns of always cost {needed:g}, the budget is {least:g}; raise it or drop some")
-    if least < float(price.min()):
+    if bool(((budget > 0) & (budget < price.min())).any()):
+        least = float(budget[budget > 0].min())
         raise ValueError(f"a budget of {least:g} does not hold the cheapest column, which costs {float(price.min()):g}")
     most_terms = int((price.sort().values.cumsum(0) <= most * (1 + 1e-12)).sum())
     if most_terms > (gram.num_rows - gram.has_intercept) * copies:

@@ -1,11 +1,12 @@
 """What options may be: whole numbers, names of columns, times. Anything else is refused with its name."""
 
-__all__ = ["check_effort", "column_number", "columns_named", "whole"]
+__all__ = ["check_effort", "check_flag", "column_number", "columns_named", "whole"]
 
 import operator
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
 from torch import Tensor
 
 
@@ -94,3 +95,17 @@ def check_effort(*, depth: Any, starts: Any = 1, gates: Any = 0, seconds: float 
     whole(gates, "gates", least=0)
     if not seconds >= 0:
         raise ValueError(f"seconds must not be negative, got {seconds}; give seconds=0 for no proof")
+
+
+def check_flag(value: Any, name: str) -> None:
+    """Refuse what is neither True nor False: the text "no" would count as true.
+
+    Args:
+        value: what a caller gave.
+        name: what the message calls it.
+
+    Raises:
+        TypeError: if it is no boolean of Python or NumPy.
+    """
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name} must be True or False, got {value!r}; try {name}=False")

@@ -44,7 +44,7 @@ class SubsetPath:
     """Whether the targets had no dimension of their own."""
 
     def criterion(self, name: str) -> Tensor:
-        """AIC, AICc, BIC or EBIC of every subset, shape `(*batch, targets, sizes)`; one target if they share support.
+        """AIC, AICc, BIC, EBIC or EBICc of every subset, `(*batch, targets, sizes)`; one target if they share support.
 
         Raises:
             ValueError: if the name is unknown.
@@ -63,7 +63,7 @@ class SubsetPath:
             energy = torch.full_like(residual[..., 0], float(self.gram.num_targets))
         return self.sizes[knee(residual, energy)]
 
-    def num_terms(self, by: str = "ebic") -> Tensor:
+    def num_terms(self, by: str = "ebicc") -> Tensor:
         """Number of terms that a criterion, or the "knee", chooses; shape `(*batch, targets)`, or one if shared.
 
         Raises:
@@ -74,7 +74,7 @@ class SubsetPath:
     def total_criterion(self, by: str) -> tuple[Tensor, list[Tensor]]:
         """A criterion, or "knee" for the sum of residuals as parts of energies, by number of terms in total.
 
-        The criteria of the targets add up; EBIC counts the supports of all targets together.
+        The criteria of the targets add up; EBIC and EBICc count the supports of all targets together.
 
         Returns:
             From the smallest total upwards, shape `(*batch, totals)`, and what each target takes: see `best_sums`.
@@ -85,14 +85,16 @@ class SubsetPath:
         self._check_apart()
         if by == "knee":
             return best_sums(self._parts())
-        sums, takes = best_sums(self.criterion("bic" if by == "ebic" else by))
-        if by == "ebic":
-            num_targets = self.gram.num_targets
+        each, num_targets = self.criterion(by), self.gram.num_targets
+        if by in ("ebic", "ebicc"):
+            each = each - joint_choices(self.gram.num_columns, self.sizes)
+        sums, takes = best_sums(each)
+        if by in ("ebic", "ebicc"):
             totals = torch.arange(sums.shape[-1], device=sums.device) + self.sizes[0] * num_targets
             sums = sums + joint_choices(self.gram.num_columns * num_targets, totals)
         return sums, takes
 
-    def total_terms(self, by: str = "ebic") -> Tensor:
+    def total_terms(self, by: str = "ebicc") -> Tensor:
         """Numbers of terms of the targets that a criterion, or the "knee", chooses in total, `(*batch, targets)`.
 
         Raises:

@@ -13,6 +13,8 @@ from ellzero.dictionary.regression.fits import columns_of
 from ellzero.dictionary.regression.gram import Gram
 
 _SINGULAR = 1e-13  # of a column's length, outside the span of the others
+_SHORTEST = 1e-12  # of the largest singular value, below which a direction gets no part in the shortest solution
+_ROUNDINGS = 4.0  # roundings of single-precision data, where these are more
 
 
 @final
@@ -99,7 +101,7 @@ def as_subset(gram: Gram, supports: Tensor, certificate: tuple[Optimality, ...] 
     root = gram.root.reshape(-1, *gram.root.shape[-2:])
     target = gram.target.mT.reshape(len(root), num_targets, -1, 1)
     supports = supports.reshape(len(root), num_targets, -1)
-    weights, loss = _solve(root, target, supports)
+    weights, loss = _solve(root, target, supports, gram.rounding)
     wide = torch.zeros(len(root), num_targets, num + 1, dtype=torch.float64, device=root.device)
     coefficients = wide.scatter(-1, supports, weights)[..., :num].view(*gram.batch_shape, num_targets, num)
     support = wide.scatter(-1, supports, 1.0)[..., :num].view_as(coefficients) > 0
@@ -120,7 +122,7 @@ def _check_range(coefficients: Tensor) -> None:
         )
 
 
-def _solve(root: Tensor, target: Tensor, supports: Tensor) -> tuple[Tensor, Tensor]:
+def _solve(root: Tensor, target: Tensor, supports: Tensor, rounding: float) -> tuple[Tensor, Tensor]:
     """Coefficients of the scaled columns and sums of squares, by QR of the columns themselves."""
     chosen = columns_of(root, supports)  # (roots, targets, rows, slots)
     is_empty = supports == root.shape[-1]
@@ -130,9 +132,10 @@ def _solve(root: Tensor, target: Tensor, supports: Tensor) -> tuple[Tensor, Tens
     fitted = basis.mT @ target
     weights = torch.linalg.solve_triangular(triangle, fitted, upper=True).squeeze(-1)
     loss = (target - basis @ fitted).square().sum((-1, -2))
-    is_singular = triangle.diagonal(dim1=-2, dim2=-1).abs().amin(-1) < _SINGULAR
+    is_singular = triangle.diagonal(dim1=-2, dim2=-1).abs().amin(-1) < max(_SINGULAR, _ROUNDINGS * rounding)
+    part = max(_SHORTEST, _ROUNDINGS * rounding)
     for place in is_singular.nonzero().tolist():  # columns of groups may depend on each other: the shortest solution
         columns, one = chosen[*place], target[*place]
-        solution = torch.linalg.lstsq(columns.cpu(), one.cpu(), driver="gelsd", rcond=1e-12).solution.to(one.device)
+        solution = torch.linalg.lstsq(columns.cpu(), one.cpu(), driver="gelsd", rcond=part).solution.to(one.device)
         weights[*place], loss[*place] = solution.squeeze(-1), (one - columns @ solution).square().sum()
     return weights.masked_fill(is_empty, 0.0), loss

@@ -33,7 +33,8 @@ def best_subset(
     Args:
         features: columns to choose from, shape `(*batch, samples, columns)`, or a `Gram`.
         targets: shape `(*batch, samples, targets)` or `(*batch, samples)`; None with a `Gram`.
-        terms: k, the budget: one number, or one per target. It counts terms, or costs where they are given.
+        terms: k, the budget: one number, or one per target. It counts terms, or costs where they are given; 0 leaves
+            the intercept alone, or zero.
         always: indices of columns that are in every support; they count.
         groups: lists of columns that are chosen together or not at all; a column stands in one group at most, and
             columns that no group names are chosen alone. A group costs what its columns cost together.
@@ -58,7 +59,7 @@ def best_subset(
         where fewer columns help than the budget allows, fewer are chosen.
 
     Raises:
-        ValueError: if shapes do not fit, values are not finite, the budget is not positive, is larger than the number
+        ValueError: if shapes do not fit, values are not finite, the budget is negative, is larger than the number
             of columns or of samples, or does not hold the columns of `always`; if a coefficient is beyond the range of
             float64.
         TypeError: if the values are not real numbers, or counts not whole ones.
@@ -94,7 +95,7 @@ def best_subset(
 
 def _shared_out(gram: Gram, terms: int, *, always: Sequence[int], ridge: float, depth: int) -> Tensor:
     """The best sharing of a budget among paths of all targets, as a support of the system of all targets."""
-    most = min(terms, gram.num_columns, gram.num_rows - gram.has_intercept)
+    most = min(max(1, terms), gram.num_columns, gram.num_rows - gram.has_intercept)
     path = subset_path(gram, max_terms=most, always=always, ridge=ridge, depth=depth)
     support = path.total(terms).support.view(-1, gram.num_targets, gram.num_columns)
     indices = torch.arange(gram.num_columns, device=support.device)
