@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from ellzero.graph.cutting.cut import cut, kept_indices
-from ellzero.graph.labelling.norms import gated_norms, normalising_open
+from ellzero.graph.cutting.open_norms import gated_norms, normalising_open
 from ellzero.graph.plans.channels import Channels
 from ellzero.graph.plans.groups import Norm
 from ellzero.graph.plans.layout import Layout, settle
