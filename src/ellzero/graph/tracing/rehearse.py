@@ -15,12 +15,14 @@ from ellzero.graph.plans.channels import Channels
 from ellzero.graph.plans.groups import Norm
 from ellzero.graph.plans.layout import Layout, settle
 from ellzero.graph.recording.copies import copied
+from ellzero.graph.recording.example import Example, forward
 from ellzero.graph.recording.exported import exported_graph
 from ellzero.graph.recording.outputs import tensors_in
 from ellzero.graph.recording.progress import Progress
 from ellzero.graph.recording.randomise import randomised, randomised_example, smaller
 from ellzero.graph.recording.record import Recording
-from ellzero.graph.recording.shadow import Example, eagerly, forward, has_numbers
+from ellzero.graph.recording.shadow import eagerly, has_numbers
+from ellzero.graph.recording.where import first_line
 from ellzero.graph.tracing.confirm import weed_out
 
 _TIMES = 4
@@ -130,7 +132,7 @@ class _Rehearsal:
         try:
             found = _run(cut(self.subject, self.layout, is_open), self.example)
         except Exception as error:  # whatever the user's forward raises
-            return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            return first_line(error)
         different = [_difference(want, have) for want, have in zip(expected, found, strict=True)]
         return "the outputs differ; perhaps the forward pass uses its width as a number" if any(different) else ""
 
