@@ -296,3 +296,5 @@ def test_the_price_that_a_settled_multiplier_corresponds_to_has_the_same_gradien
 def test_a_network_without_gates_is_refused(keep):
     with pytest.raises(TypeError, match=r"got Linear, which has no gates; wrap it first: Gated\(model, example\)"):
         keep(nn.Linear(3, 2))
+    with pytest.raises(TypeError, match=r"got DataParallel, which has no gates; give what it wraps, \.module"):
+        keep(nn.DataParallel(Gated(nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2)), torch.zeros(1, 4))))

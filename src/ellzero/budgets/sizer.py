@@ -28,10 +28,8 @@ class Sizer(ABC):
 
     def __init__(self, gated: GatedNetwork, targets: Sequence[Target]) -> None:
         if not hasattr(gated, "layout"):
-            raise TypeError(
-                f"expected a gated network, got {type(gated).__name__}, which has no gates; wrap it first:"
-                " Gated(model, example)"
-            )
+            hint = "give what it wraps, .module" if hasattr(gated, "module") else "wrap it first: Gated(model, example)"
+            raise TypeError(f"expected a gated network, got {type(gated).__name__}, which has no gates; {hint}")
         self.gated = gated
         self.costs = Costs(gated.layout, targets)
         self._guard = StepGuard(gated)

@@ -21,8 +21,7 @@ def agree(expected: list[Tensor], found: list[Tensor]) -> float:
 
     Raises:
         Mismatch: if it is more than rounding (1e-10 in float64, otherwise 4096 units in the last place, 32 in half
-            precision), or there are
-            other tensors, shapes or dtypes.
+            precision), or there are other tensors, shapes or dtypes.
     """
     if len(expected) != len(found):
         raise Mismatch(f"{len(found)} tensors are returned instead of {len(expected)}")

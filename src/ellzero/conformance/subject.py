@@ -14,7 +14,7 @@ from torch.utils._pytree import tree_map
 from ellzero.conformance.agreement import said
 from ellzero.gates import Gated
 from ellzero.graph import Example, Plan, settle
-from ellzero.graph.recording.randomise import is_floating
+from ellzero.graph.recording.example import is_floating
 from ellzero.surgery import outputs_of, precisions, prune
 
 

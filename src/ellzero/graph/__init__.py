@@ -47,8 +47,19 @@ __all__ = [
     "trace",
 ]
 
-from ellzero.graph.cutting import FollowsCut, NoChannels, OnlyBias, Select, cut, cut_module, kept_indices
-from ellzero.graph.labelling import Labels, Rule, gated_norms, mixes, moves, normalise_all, normalise_open, pointwise
+from ellzero.graph.cutting import (
+    FollowsCut,
+    NoChannels,
+    OnlyBias,
+    Select,
+    cut,
+    cut_module,
+    gated_norms,
+    kept_indices,
+    normalise_all,
+    normalise_open,
+)
+from ellzero.graph.labelling import Labels, Rule, mixes, moves, pointwise
 from ellzero.graph.plans import (
     COUNTED,
     KINDS,

@@ -12,6 +12,7 @@ from torch.utils._pytree import tree_map
 
 from ellzero.errors import NonFiniteError, SurgeryError
 from ellzero.graph import Example, eagerly, forward, place_of, tensors_in
+from ellzero.graph.recording.example import is_floating
 from ellzero.surgery.precision import precisions, rounding
 
 _MIXED = 2.0**-6
@@ -75,9 +76,8 @@ def compare(one: nn.Module, other: nn.Module, example: Example) -> float:
         The largest absolute difference.
 
     Raises:
-        SurgeryError: if a difference is more than rounding (4096 units in the last place of the largest output,
-            32 in half precision), a
-            network does not run, or the reference returns something else every time.
+        SurgeryError: if a difference is more than rounding (4096 units in the last place of the largest output, 32 in
+            half precision), a network does not run, or the reference returns something else every time.
         NonFiniteError: if the reference returns NaN.
     """
     expected, found = _outputs(one, other, example)
@@ -172,7 +172,7 @@ def compare_on_noise(one: nn.Module, other: nn.Module, example: Example) -> floa
     generator = torch.Generator().manual_seed(0)
 
     def vary(leaf: object) -> object:
-        if not isinstance(leaf, Tensor) or not leaf.is_floating_point():
+        if not is_floating(leaf):
             return leaf
         return torch.randn(leaf.shape, generator=generator).to(leaf.device, leaf.dtype)
 

@@ -16,18 +16,18 @@ from torch import Tensor
 
 from ellzero.artifacts.errors import ArtifactDamagedError
 from ellzero.dictionary.equations.arrays import evaluate
+from ellzero.dictionary.equations.checks import check_digits, check_equations
 from ellzero.dictionary.equations.closed import ClosedForm
-from ellzero.dictionary.equations.outputs import Output
+from ellzero.dictionary.equations.outputs import Output, rounded
+from ellzero.dictionary.equations.quantities import check_coefficient_units, coefficient_units
 from ellzero.dictionary.equations.rows import Row
 from ellzero.dictionary.equations.scaling import numbers, scaled_inputs, scaled_outputs
 from ellzero.dictionary.equations.sources import c_source, python_source
 from ellzero.dictionary.equations.stored import Parts, read, write
 from ellzero.dictionary.equations.symbols import expressions
-from ellzero.dictionary.equations.targets import check_targets
 from ellzero.dictionary.equations.text import latex_row, text_row
 from ellzero.dictionary.terms.dictionary import Dictionary
-from ellzero.dictionary.terms.units import Unit, units_of
-from ellzero.errors import NonFiniteError
+from ellzero.dictionary.terms.units import Unit
 
 Array = NDArray[np.float64]
 
@@ -67,7 +67,7 @@ class Equations:
         object.__setattr__(self, "targets", targets)
         object.__setattr__(self, "coefficients", coefficients)
         object.__setattr__(self, "outputs", tuple(self.outputs) or (Output(),) * len(targets))
-        _check(targets, self.dictionary, coefficients, self.outputs)
+        check_equations(targets, self.dictionary, coefficients, self.outputs)
         coefficients.setflags(write=False)
 
     @property
@@ -98,7 +98,7 @@ class Equations:
         Args:
             precision: significant digits of the numbers; None for as many as it takes to read them back.
         """
-        _check_digits(precision)
+        check_digits(precision)
         return "\n".join(text_row(row, self.inputs, precision) for row in self.rows())
 
     def latex(self, precision: int | None = 4) -> str:
@@ -107,7 +107,7 @@ class Equations:
         Args:
             precision: significant digits of the numbers; None for as many as it takes to read them back.
         """
-        _check_digits(precision)
+        check_digits(precision)
         lines = " \\\\\n".join(latex_row(row, self.inputs, precision) for row in self.rows())
         return f"\\begin{{aligned}}\n{lines}\n\\end{{aligned}}"
 
@@ -229,14 +229,7 @@ class Equations:
         Raises:
             ValueError: if the inputs have no units, a name is unknown, or a term adds different quantities.
         """
-        of_terms = self.dictionary.term_units
-        if of_terms is None:
-            raise ValueError("the inputs have no units; give some to the dictionary: polynomial(..., units={'x': 'm'})")
-        of_targets = units_of(self.targets, targets) or ()
-        return {
-            (self.targets[i], self.dictionary.names[j]): of_targets[i] / of_terms[j]
-            for i, j in np.argwhere(self.support).tolist()
-        }
+        return coefficient_units(self.targets, self.dictionary, self.support, targets)
 
     def check_units(self, targets: Mapping[str, str | Unit], constants: Sequence[str | Unit] = ()) -> None:
         """Refuse equations that add quantities of different units.
@@ -248,27 +241,14 @@ class Equations:
         Raises:
             ValueError: if a coefficient would need another unit; the term is named.
         """
-        allowed = {Unit(), *map(Unit.parse, constants)}
-        for (target, term), unit in self.units(targets).items():
-            if unit not in allowed:
-                known = ", ".join(sorted(map(str, allowed)))
-                raise ValueError(
-                    f"the coefficient of {term!r} in {target!r} would be in {unit}, expected one of {known}; leave the "
-                    f"term out, or allow it: constants=[{str(unit)!r}]"
-                )
+        check_coefficient_units(self.units(targets), constants)
 
     def rounded(self, precision: int) -> "Equations":
         """The equations as they are printed: all numbers but those within functions, to so many significant digits."""
-        _check_digits(precision)
-
-        def short(value: float) -> float:
-            return float(f"{value:.{precision}g}")
-
-        outputs = tuple(
-            replace(one, scale=short(one.scale), offset=short(one.offset), low=short(one.low), high=short(one.high))
-            for one in self.outputs
-        )
-        return replace(self, coefficients=np.vectorize(short, otypes=[float])(self.coefficients), outputs=outputs)
+        check_digits(precision)
+        coefficients = [[rounded(value, precision) for value in row] for row in self.coefficients.tolist()]
+        outputs = tuple(one.rounded(precision) for one in self.outputs)
+        return replace(self, coefficients=np.array(coefficients), outputs=outputs)
 
     def trimmed(self) -> "Equations":
         """The same equations with a dictionary of the terms that are there, or of the first if there is none."""
@@ -285,28 +265,3 @@ class Equations:
 
     def __repr__(self) -> str:
         return f"Equations({len(self.targets)} targets, {self.num_terms} terms)"
-
-
-def _check(targets: tuple[str, ...], dictionary: Dictionary, coefficients: Array, outputs: Sequence[Output]) -> None:
-    if not isinstance(dictionary, Dictionary):
-        raise TypeError(f"expected a Dictionary of terms, got {type(dictionary).__name__}")
-    if coefficients.shape != (len(targets), len(dictionary)):
-        raise ValueError(
-            f"the coefficients have shape {coefficients.shape}, expected {(len(targets), len(dictionary))}: a row for "
-            "each target, a column for each term"
-        )
-    if len(outputs) != len(targets):
-        raise ValueError(f"there are {len(outputs)} output functions for {len(targets)} targets; give one for each")
-    check_targets(targets)
-    bad = ~np.isfinite(coefficients)
-    if bad.any():
-        row, column = np.argwhere(bad)[0]
-        raise NonFiniteError(
-            f"the coefficient of {dictionary.names[column]!r} in {targets[row]!r} is {coefficients[row, column]}; "
-            "fit on finite data"
-        )
-
-
-def _check_digits(precision: int | None) -> None:
-    if precision is not None and (isinstance(precision, bool) or not isinstance(precision, int) or precision < 1):
-        raise ValueError(f"the precision is a number of significant digits from 1 to 17, got {precision!r}")

@@ -1,6 +1,6 @@
 """What is done to a sum of terms at the end: nothing, a squashing function, limits, a scale."""
 
-__all__ = ["Output"]
+__all__ = ["Output", "rounded"]
 
 import math
 from dataclasses import dataclass
@@ -92,6 +92,11 @@ class Output:
         inner = np.clip(value, self.low, self.high) if is_clipped else FUNCTIONS[self.function].numpy(value)
         return np.asarray(inner * self.scale + self.offset)
 
+    def rounded(self, precision: int) -> "Output":
+        """The same with numbers of so many significant digits, as they are printed."""
+        numbers = (rounded(number, precision) for number in (self.scale, self.offset, self.low, self.high))
+        return Output(self.function, *numbers)
+
     def text(self, inner: str, digits: int | None = None) -> str:
         """As it is printed, around the sum of terms."""
         if self.is_plain:
@@ -104,3 +109,13 @@ class Output:
         if self.offset == 0:
             return shown
         return f"{shown} {'-' if self.offset < 0 else '+'} {number_text(abs(self.offset), digits)}"
+
+
+def rounded(value: float, precision: int) -> float:
+    """A number to so many significant digits.
+
+    Example:
+        >>> rounded(2 / 3, 3)
+        0.667
+    """
+    return float(f"{value:.{precision}g}")

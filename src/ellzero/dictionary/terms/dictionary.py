@@ -1,27 +1,24 @@
 """`Dictionary`: named candidate terms, computed together."""
 
-__all__ = ["Chosen", "Dictionary", "check_functions"]
+__all__ = ["Dictionary"]
 
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import final
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
+from ellzero.dictionary.terms.checks import check_functions, check_inputs, check_samples, check_terms
+from ellzero.dictionary.terms.choice import Chosen, indices_of
 from ellzero.dictionary.terms.functions import FUNCTIONS
-from ellzero.dictionary.terms.inner import Inner, check_name
+from ellzero.dictionary.terms.inner import Inner
 from ellzero.dictionary.terms.limits import check_count
 from ellzero.dictionary.terms.tables import Atom, tabulate
 from ellzero.dictionary.terms.term import Term
 from ellzero.dictionary.terms.units import Unit, units_of
-from ellzero.errors import NonFiniteError, nearest
+from ellzero.errors import NonFiniteError
 from ellzero.graph import FollowsCut
-
-Chosen = Sequence[int] | Sequence[str] | Sequence[bool] | Tensor | NDArray[np.bool_] | NDArray[np.int64]
-"""Terms by their numbers, by their names, or by a mask."""
 
 
 @final
@@ -64,13 +61,13 @@ class Dictionary(FollowsCut):
         super().__init__()
         self.inputs = tuple(inputs)
         self.functions = {name: function for name, function in functions.items() if _uses(terms, name)}
-        _check_inputs(self.inputs)
+        check_inputs(self.inputs)
         check_functions(functions)
         self.units = units_of(self.inputs, units)
         self._become(tuple(terms))
 
     def _become(self, terms: tuple[Term, ...]) -> None:
-        _check_terms(terms, self.inputs, self.functions)
+        check_terms(terms, self.inputs, self.functions)
         self.terms = terms
         self.names = tuple(term.text(self.inputs) for term in terms)
         tables = tabulate(terms)
@@ -96,7 +93,7 @@ class Dictionary(FollowsCut):
             ValueError: if the last dimension does not hold the inputs.
             TypeError: if the inputs are no floating-point tensor.
         """
-        self._check(x)
+        check_samples(x, self.inputs)
         columns = dict(zip(self.inputs, x.unbind(-1), strict=True))
         inner: dict[Inner, Tensor] = {}
         row = torch.stack([self._atom(atom, columns, inner, x) for atom in self._atoms])
@@ -132,7 +129,7 @@ class Dictionary(FollowsCut):
             NonFiniteError: if an input or a term is NaN or infinite.
         """
         x = x.to(torch.float64)
-        self._check(x)
+        check_samples(x, self.inputs)
         for name, column in zip(self.inputs, x.unbind(-1), strict=True):
             if not bool(column.isfinite().all()):
                 bad = int((~column.isfinite()).sum())
@@ -199,23 +196,7 @@ class Dictionary(FollowsCut):
         Raises:
             ValueError: if a name or a number is unknown, or a mask has another length.
         """
-        if isinstance(chosen, str):
-            raise ValueError(f"terms are chosen by a list of names, got the string {chosen!r}; write [{chosen!r}]")
-        values: list[object] = chosen.tolist() if isinstance(chosen, (Tensor, np.ndarray)) else list(chosen)
-        if values and all(isinstance(value, bool) for value in values):
-            if len(values) != len(self):
-                raise ValueError(f"the mask has {len(values)} entries for {len(self)} terms")
-            return [number for number, is_chosen in enumerate(values) if is_chosen]
-        return [self._number(value) for value in values]
-
-    def _number(self, value: object) -> int:
-        if isinstance(value, str):
-            if value not in self.names:
-                raise ValueError(f"there is no term {value!r}{nearest(value, self.names)}")
-            return self.names.index(value)
-        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < len(self):
-            raise ValueError(f"terms are numbered from 0 to {len(self) - 1}, got {value!r}")
-        return value
+        return indices_of(chosen, self.names)
 
     def _with(self, terms: Sequence[Term]) -> "Dictionary":
         units = self._unit_names() or None
@@ -243,16 +224,6 @@ class Dictionary(FollowsCut):
         shown = ", ".join(self.names[:6]) + (", ..." if len(self) > 6 else "")
         return f"{' '.join(self.inputs)}; {len(self)} terms: {shown}"
 
-    def _check(self, x: Tensor) -> None:
-        if not isinstance(x, Tensor) or not x.is_floating_point():
-            found = x.dtype if isinstance(x, Tensor) else type(x).__name__
-            raise TypeError(f"the inputs of a dictionary must be a floating-point tensor, got {found}")
-        if x.dim() < 1 or x.shape[-1] != len(self.inputs):
-            raise ValueError(
-                f"the last dimension must hold the {len(self.inputs)} inputs {', '.join(self.inputs)}; got shape "
-                f"{tuple(x.shape)}"
-            )
-
 
 def _evaluate(inner: Inner, columns: Mapping[str, Tensor], x: Tensor) -> Tensor:
     if inner.name:
@@ -270,41 +241,3 @@ def _evaluate(inner: Inner, columns: Mapping[str, Tensor], x: Tensor) -> Tensor:
 
 def _uses(terms: Sequence[Term], name: str) -> bool:
     return any(name in term.functions for term in terms)
-
-
-def _check_inputs(inputs: tuple[str, ...]) -> None:
-    if not inputs:
-        raise ValueError("a dictionary needs at least one input; give names such as ('x', 'y')")
-    for name in inputs:
-        check_name(name)
-        if inputs.count(name) > 1:
-            raise ValueError(f"two inputs are called {name!r}; give each a name of its own")
-
-
-def check_functions(functions: Mapping[str, Callable[..., Tensor]]) -> None:
-    """Refuse functions of one's own that cannot be terms: of a name that is taken, not callable, or with parameters."""
-    for name, function in functions.items():
-        check_name(name, "a function")
-        if name in FUNCTIONS or name == "one":
-            raise ValueError(f"the library has a function {name!r} already; call yours something else")
-        if not callable(function):
-            raise TypeError(f"the function {name!r} must be callable, got {type(function).__name__}")
-        if isinstance(function, nn.Module) and any(True for _ in function.parameters()):
-            raise ValueError(f"the function {name!r} has parameters of its own, which a fixed term cannot learn")
-
-
-def _check_terms(terms: tuple[Term, ...], inputs: tuple[str, ...], functions: Mapping[str, object]) -> None:
-    if not terms:
-        raise ValueError("a dictionary needs at least one term, got none")
-    seen: set[Term] = set()
-    for term in terms:
-        if not isinstance(term, Term):
-            raise TypeError(f"expected terms, got {type(term).__name__}; write Term.of('sin', x), or use a constructor")
-        if term in seen:
-            raise ValueError(f"the term {str(term)!r} is given twice; leave one out")
-        seen.add(term)
-        for name in sorted(term.inputs - set(inputs)):
-            raise ValueError(f"the term {str(term)!r} depends on {name!r}, which is no input{nearest(name, inputs)}")
-        for name in sorted(term.functions - FUNCTIONS.keys() - functions.keys()):
-            known = [*FUNCTIONS, *functions]
-            raise ValueError(f"the function {name!r} of the term {str(term)!r} is not known{nearest(name, known)}")

@@ -10,7 +10,8 @@ from itertools import combinations, combinations_with_replacement
 
 from torch import Tensor
 
-from ellzero.dictionary.terms.dictionary import Dictionary, check_functions
+from ellzero.dictionary.terms.checks import check_functions
+from ellzero.dictionary.terms.dictionary import Dictionary
 from ellzero.dictionary.terms.inner import Inner
 from ellzero.dictionary.terms.limits import check_count, check_degree
 from ellzero.dictionary.terms.term import Factor, Term

@@ -12,9 +12,10 @@ from torch._subclasses.fake_tensor import FakeTensor
 from torch.fx import GraphModule
 
 from ellzero.errors import SurgeryError
+from ellzero.graph.cutting.correct import correct_attributes, corrected
 from ellzero.graph.cutting.following import FollowsCut
 from ellzero.graph.cutting.memory_format import laid_out_like
-from ellzero.graph.cutting.modules import Convolution, NoChannels, OnlyBias, Select
+from ellzero.graph.cutting.modules import Select
 from ellzero.graph.cutting.resize import resize
 from ellzero.graph.cutting.select_nodes import select_before
 from ellzero.graph.cutting.sizes import left_by
@@ -24,8 +25,6 @@ from ellzero.graph.recording.fake import blank
 from ellzero.graph.recording.walk import walk
 
 Slot = tuple[str, int]
-
-_NORMS = (nn.modules.batchnorm._NormBase,)
 
 
 def kept_indices(layout: Layout, is_open: Tensor) -> dict[Slot, Tensor]:
@@ -76,10 +75,10 @@ def cut(
     small_model = copied(model, memo)
     if isinstance(model, GraphModule) and isinstance(small_model, GraphModule) and layout.channels.exported:
         return _resized(model, small_model, layout, is_open)
-    _correct_attributes(small_model, layout, is_open)
+    correct_attributes(small_model, layout, is_open)
     _let_follow(small_model, kept)
-    corrected = [(module, _correct(module)) for module in small_model.modules()]
-    _replace(small_model, {id(module): stand_in.train(module.training) for module, stand_in in corrected if stand_in})
+    stand_ins = [(module, corrected(module)) for module in small_model.modules()]
+    _replace(small_model, {id(module): stand_in.train(module.training) for module, stand_in in stand_ins if stand_in})
     for slot in _selected(layout):
         small_model = _select(small_model, layout, slot, is_open)
     return small_model
@@ -131,52 +130,6 @@ def _check_sizes(tensors: Mapping[str, Tensor], layout: Layout) -> None:
             )
 
 
-def _correct(module: nn.Module) -> nn.Module | None:
-    """Make a module's attributes agree with its cut tensors; return a stand-in where nothing is left of it."""
-    if isinstance(module, nn.Linear):
-        module.out_features, module.in_features = module.weight.shape
-    elif isinstance(module, Convolution):
-        return _correct_convolution(module)
-    elif isinstance(module, _NORMS):
-        stored = module.weight if module.weight is not None else module.running_mean
-        if stored is not None:
-            module.num_features = len(stored)
-            return None if len(stored) else nn.Identity()
-    elif isinstance(module, nn.GroupNorm) and module.weight is not None:
-        module.num_groups = len(module.weight) * module.num_groups // module.num_channels
-        module.num_channels = len(module.weight)
-        return None if len(module.weight) else nn.Identity()
-    elif isinstance(module, (nn.LayerNorm, nn.RMSNorm)) and module.weight is not None:
-        module.normalized_shape = tuple(module.weight.shape)
-    elif isinstance(module, nn.RNNBase):
-        module.input_size = cast(Tensor, module.weight_ih_l0).shape[1]
-        module.proj_size = len(cast(Tensor, module.weight_hr_l0)) if module.proj_size else 0
-        module.hidden_size = cast(Tensor, module.weight_hr_l0 if module.proj_size else module.weight_hh_l0).shape[1]
-        module._init_flat_weights()
-    elif isinstance(module, nn.RNNCellBase):
-        module.input_size, module.hidden_size = module.weight_ih.shape[1], module.weight_hh.shape[1]
-    elif isinstance(module, nn.PReLU):
-        module.num_parameters = len(module.weight)
-        return None if len(module.weight) else nn.Identity()
-    elif isinstance(module, (nn.Embedding, nn.EmbeddingBag)):
-        module.num_embeddings, module.embedding_dim = module.weight.shape
-    return None
-
-
-def _correct_attributes(model: nn.Module, layout: Layout, is_open: Tensor) -> None:
-    """Numbers that go down with the width of a group."""
-    modules = dict(model.named_modules())
-    for group, place in layout.slices():
-        for one in group.attributes:
-            module = modules.get(one.module)
-            if type(vars(module).get(one.name) if module is not None else None) is not int:
-                raise SurgeryError(
-                    f"group {group.name!r} sets the number {one.name!r} of {one.module!r}, which the network does not "
-                    "have; is it the same architecture?"
-                )
-            setattr(module, one.name, one.multiple * int(is_open[place].sum()))
-
-
 def _let_follow(model: nn.Module, kept: Mapping[Slot, Tensor]) -> None:
     """Modules that keep facts about their tensors elsewhere correct them; not on tensors without data."""
     for prefix, module in model.named_modules():
@@ -184,20 +137,6 @@ def _let_follow(model: nn.Module, kept: Mapping[Slot, Tensor]) -> None:
             start = f"{prefix}." if prefix else ""
             own = {(n.removeprefix(start), dim): i for (n, dim), i in kept.items() if n.startswith(start)}
             module.follow_cut(own)
-
-
-def _correct_convolution(module: Convolution) -> nn.Module | None:
-    first, second = module.weight.shape[:2]
-    depthwise = module.groups > 1 and module.groups == module.in_channels
-    if depthwise and not module.transposed:
-        module.groups = first // (module.out_channels // module.in_channels)
-    elif depthwise:
-        module.groups = first
-    module.out_channels = second * module.groups if module.transposed else first
-    module.in_channels = first if module.transposed else second * module.groups
-    if not module.out_channels:
-        return NoChannels(module)
-    return None if module.in_channels else OnlyBias(module)
 
 
 def _replace(model: nn.Module, stand_ins: Mapping[int, nn.Module]) -> None:

@@ -3,16 +3,12 @@
 __all__ = [
     "Labels",
     "Rule",
-    "gated_norms",
     "mixes",
     "moves",
-    "normalise_all",
-    "normalise_open",
     "pointwise",
 ]
 
 from ellzero.graph.labelling.labels import Labels, Rule
 from ellzero.graph.labelling.mixing import mixes
 from ellzero.graph.labelling.movement import moves
-from ellzero.graph.labelling.norms import gated_norms, normalise_all, normalise_open
 from ellzero.graph.labelling.rules import pointwise

@@ -14,8 +14,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map
 from torch.utils.flop_counter import flop_registry
 
+from ellzero.graph.recording.example import Example
 from ellzero.graph.recording.record import Call, Value
-from ellzero.graph.recording.shadow import Example, Shadow, on_shadow
+from ellzero.graph.recording.shadow import Shadow, on_shadow
 
 
 @dataclass(frozen=True)

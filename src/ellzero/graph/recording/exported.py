@@ -13,8 +13,9 @@ from torch.utils._pytree import tree_leaves, tree_map
 
 from ellzero.errors import TraceError
 from ellzero.graph.recording.conditions import write_out_conditions
+from ellzero.graph.recording.example import Example, arguments, forward
 from ellzero.graph.recording.inline import inline
-from ellzero.graph.recording.shadow import Example, arguments, forward, without_fused_layers
+from ellzero.graph.recording.shadow import without_fused_layers
 
 
 def exported_graph(model: nn.Module, example: Example) -> GraphModule:

@@ -1,16 +1,15 @@
 """Random numbers in the place of a network's own, and of its example's, so that zeros and ones hide nothing."""
 
-__all__ = ["is_floating", "randomised", "randomised_example", "smaller"]
+__all__ = ["randomised", "randomised_example", "smaller"]
 
 from collections.abc import Iterator
-from typing import TypeGuard
 
 import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves, tree_map
 
 from ellzero.graph.recording.copies import copied
-from ellzero.graph.recording.shadow import Example
+from ellzero.graph.recording.example import Example, is_floating
 
 _LENGTH = 64
 """Images that are larger are cut down to so many rows and columns."""
@@ -74,11 +73,6 @@ def smaller(example: Example) -> Example | None:
 
 def _sizes(tensor: Tensor) -> tuple[int, ...]:
     return tuple(tensor.shape[2:]) if tensor.dim() in (4, 5) else ()
-
-
-def is_floating(leaf: object) -> TypeGuard[Tensor]:
-    """Whether a part of an example is a tensor of floating-point numbers."""
-    return isinstance(leaf, Tensor) and leaf.is_floating_point()
 
 
 class _Noise:

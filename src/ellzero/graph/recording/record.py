@@ -15,9 +15,10 @@ from torch.utils._pytree import tree_flatten
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from ellzero.errors import TraceError
+from ellzero.graph.recording.example import Example
 from ellzero.graph.recording.outputs import tensors_in
 from ellzero.graph.recording.progress import BESIDES, module_names
-from ellzero.graph.recording.shadow import NEEDS_DATA, Example, Shadow, on_shadow
+from ellzero.graph.recording.shadow import NEEDS_DATA, Shadow, on_shadow
 
 _ONE_DTYPE = frozenset(f"aten.{name}" for name in ["mm", "addmm", "bmm", "baddbmm", "mv", "addmv", "convolution"])
 
@@ -116,13 +117,7 @@ def _record(shadow: Shadow) -> Recording:
         except (TraceError, *NEEDS_DATA):
             raise
         except Exception as error:
-            where = recorder.module or "the network itself"
-            shapes = ", ".join(str(value.shape) for value in inputs) or "no tensor"
-            what = str(error) or type(error).__name__
-            raise TraceError(
-                f"the forward pass failed in {where!r} on an example of shape {shapes}{recorder.failed}: {what}; "
-                "give an example that the network accepts"
-            ) from error
+            raise _failed(recorder, inputs, error) from error
     outputs = [recorder.value(tensor) for tensor in tensors_in(output)]
     if not outputs:
         raise TraceError(
@@ -130,6 +125,16 @@ def _record(shadow: Shadow) -> Recording:
         )
     unreached = _unreached(model, stored, recorder.calls)
     return Recording(tuple(recorder.calls), tuple(inputs), tuple(outputs), stored, unreached, shadow.has_data)
+
+
+def _failed(recorder: "Recorder", inputs: list[Value], error: Exception) -> TraceError:
+    where = recorder.module or "the network itself"
+    shapes = ", ".join(str(value.shape) for value in inputs) or "no tensor"
+    what = str(error) or type(error).__name__
+    return TraceError(
+        f"the forward pass failed in {where!r} on an example of shape {shapes}{recorder.failed}: {what}; "
+        "give an example that the network accepts"
+    )
 
 
 def _unreached(model: nn.Module, stored: dict[str, Value], calls: list[Call]) -> tuple[str, ...]:

@@ -2,21 +2,18 @@
 
 __all__ = [
     "NEEDS_DATA",
-    "Example",
     "Run",
     "Shadow",
-    "arguments",
     "eagerly",
-    "forward",
     "has_numbers",
+    "muted",
     "on_shadow",
-    "quiet",
     "without_fused_layers",
 ]
 
 import logging
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
@@ -33,10 +30,8 @@ from torch.utils._pytree import tree_leaves, tree_map
 
 from ellzero.errors import TraceError
 from ellzero.graph.recording.copies import copied, not_copied
+from ellzero.graph.recording.example import Example, forward
 from ellzero.graph.recording.fake import ShapeMode, fake
-
-Example: TypeAlias = Any
-"""What a network is called with: a tensor, a tuple of positional or a mapping of keyword arguments."""
 
 Run: TypeAlias = Callable[[Callable[..., Any]], Any]
 """Calls a network with the example inputs."""
@@ -63,43 +58,6 @@ NEEDS_DATA = (DataDependentOutputException, DynamicOutputShapeException, Unsuppo
 """What a fake tensor raises when the network looks at its numbers."""
 
 
-def forward(model: Callable[..., Any], example: Example) -> Any:
-    """Call a network with copies of its example inputs, so that one that works on them in place spoils nothing.
-
-    Args:
-        model: any module.
-        example: a tensor, a tuple of positional arguments, or a mapping of keyword arguments.
-
-    Returns:
-        Whatever the network returns.
-
-    Example:
-        >>> forward(lambda x: x.add_(1), example := torch.zeros(2)), example
-        (tensor([1., 1.]), tensor([0., 0.]))
-    """
-    args, kwargs = arguments(example)
-    return model(*args, **kwargs)
-
-
-def arguments(example: Example) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """An example as positional and keyword arguments; its tensors, lists, tuples and dictionaries are copied.
-
-    Args:
-        example: a tensor, a tuple of positional arguments, or a mapping of keyword arguments.
-
-    Example:
-        >>> arguments({"x": 1}), arguments((1, 2)), arguments(3)
-        (((), {'x': 1}), ((1, 2), {}), ((3,), {}))
-    """
-    if isinstance(example, Mapping):
-        return (), tree_map(_fresh, dict(example))
-    return tree_map(_fresh, tuple(example) if isinstance(example, (tuple, list)) else (example,)), {}
-
-
-def _fresh(leaf: object) -> object:
-    return leaf.detach().clone().requires_grad_(leaf.requires_grad) if isinstance(leaf, Tensor) else leaf
-
-
 def _shadow(model: nn.Module, mode: ShapeMode) -> nn.Module:
     """Copy a network without its numbers: same modules, same ties, parameters and buffers of shape only."""
     memo: dict[int, Any] = {}
@@ -112,6 +70,18 @@ def _shadow(model: nn.Module, mode: ShapeMode) -> nn.Module:
         return copied(model, memo).eval()
     except Exception as error:
         raise not_copied(model, error) from error
+
+
+def _shown(example: Example, mode: ShapeMode, is_real: bool) -> Example:
+    """The example without its numbers; on the meta device it stays there, where a network with numbers refuses it."""
+
+    def given(leaf: object) -> object:
+        if not isinstance(leaf, Tensor):
+            return leaf
+        is_elsewhere = is_real and leaf.is_meta and not isinstance(leaf, FakeTensor)
+        return mode.from_tensor(leaf) if is_elsewhere else fake(leaf, mode)
+
+    return tree_map(given, example)
 
 
 def has_numbers(model: nn.Module) -> bool:
@@ -137,19 +107,10 @@ def on_shadow(model: nn.Module, example: Example, action: Callable[[Shadow], Res
     """
     mode = ShapeMode()
     is_real = has_numbers(model)
-
-    def given(leaf: object) -> object:
-        if not isinstance(leaf, Tensor):
-            return leaf
-        is_elsewhere = is_real and leaf.is_meta and not isinstance(leaf, FakeTensor)  # which is to be refused
-        return mode.from_tensor(leaf) if is_elsewhere else fake(leaf, mode)
-
-    shown = tree_map(given, example)
-
-    blank = _shadow(model, mode)
+    shown, blank = _shown(example, mode, is_real), _shadow(model, mode)
 
     def run_without_data(network: Callable[..., Any]) -> Any:
-        with eagerly(), _stateless(blank), without_fused_layers(), quiet(), torch.no_grad(), mode:
+        with eagerly(), _stateless(blank), without_fused_layers(), muted(), torch.no_grad(), mode:
             return forward(network, shown)
 
     def run_with_data(network: Callable[..., Any]) -> Any:
@@ -215,9 +176,13 @@ def without_fused_layers() -> Iterator[None]:
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
-    """Fake tensors log every operation that fails, but the caller learns it from an exception."""
-    logger = logging.getLogger("torch._subclasses.fake_tensor")
+def muted(name: str = "torch._subclasses.fake_tensor") -> Iterator[None]:
+    """Within it a logger says nothing but what is critical.
+
+    Args:
+        name: of the logger; that of fake tensors tells of every operation that fails, which an exception says as well.
+    """
+    logger = logging.getLogger(name)
     before = logger.level
     logger.setLevel(logging.CRITICAL)
     try:

@@ -15,7 +15,7 @@ from ellzero.errors import TraceError
 from ellzero.graph.recording.exported import module_of
 from ellzero.graph.recording.outputs import tensors_in
 from ellzero.graph.recording.record import Recorder, Recording, values_in
-from ellzero.graph.recording.shadow import quiet
+from ellzero.graph.recording.shadow import muted
 
 
 class ShapesOnly(Interpreter):
@@ -33,7 +33,7 @@ class ShapesOnly(Interpreter):
 
     def go(self) -> Any:
         """Run it; the values of its nodes are in `env` afterwards."""
-        with torch.no_grad(), self.mode, quiet():
+        with torch.no_grad(), self.mode, muted():
             return self.run(enable_io_processing=False)
 
     def run_node(self, n: Node) -> Any:

@@ -1,10 +1,21 @@
-"""Where in a network an error came from."""
+"""What an error of a network says, and where in the network it came from."""
 
-__all__ = ["place_of"]
+__all__ = ["first_line", "place_of"]
 
 import traceback
 
 from torch import nn
+
+
+def first_line(error: Exception) -> str:
+    """What an error says first, or its kind if it says nothing.
+
+    Example:
+        >>> first_line(ValueError("no such width\\nin this layer")), first_line(KeyError())
+        ('no such width', 'KeyError')
+    """
+    said = str(error).strip()
+    return said.splitlines()[0] if said else type(error).__name__
 
 
 def place_of(network: nn.Module, error: BaseException) -> str:

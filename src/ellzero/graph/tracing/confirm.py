@@ -18,6 +18,7 @@ from ellzero.graph.plans.layout import Layout, settle
 from ellzero.graph.recording.outputs import tensors_in
 from ellzero.graph.recording.progress import Progress
 from ellzero.graph.recording.shadow import Shadow
+from ellzero.graph.recording.where import first_line
 from ellzero.graph.tracing.attributes import USUAL, Signature, signature
 
 _UNLIKE_IN_TRAINING = (nn.modules.batchnorm._NormBase, nn.modules.dropout._DropoutNd)
@@ -207,7 +208,7 @@ class _Attempt:
             small = cut(self.model, layout, is_open)
             shapes = _shapes(progress.watch(small, self.run))
         except Exception as error:  # whatever the user's forward raises
-            return _Outcome(_said(error), progress.count, progress.module)
+            return _Outcome(first_line(error), progress.count, progress.module)
         if shapes != self.expected:
             return _Outcome(f"the output has shape {shapes} instead of {self.expected}", progress.count)
         return self._trained(small, progress) if trains else _Outcome("", (inf, inf))
@@ -225,7 +226,7 @@ class _Attempt:
         try:
             progress.watch(small, self.run)
         except Exception as error:  # whatever the user's forward raises
-            return _Outcome(_said(error) if self._trains else "", (inf, inf))
+            return _Outcome(first_line(error) if self._trains else "", (inf, inf))
         unlike = {name for name, one in small.named_modules() if isinstance(one, _UNLIKE_IN_TRAINING)}
         done, before = ([call for call in one.calls if call.module not in unlike] for one in (progress, evaluated))
         return _Outcome("", (inf, inf), is_same_in_training=done == before)
@@ -240,10 +241,6 @@ class _Attempt:
         finally:
             self.model.eval()
         return True
-
-
-def _said(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
 
 
 def _shapes(output: object) -> list[tuple[int, ...]]:

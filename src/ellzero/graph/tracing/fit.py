@@ -12,10 +12,11 @@ from ellzero.graph.cutting.modules import Convolution
 from ellzero.graph.plans.channels import Channels
 from ellzero.graph.plans.groups import Group, Kind, Member, Role
 from ellzero.graph.plans.layout import Layout
-from ellzero.graph.recording.acceptable import check_example, check_network
+from ellzero.graph.recording.example import Example
 from ellzero.graph.recording.exported import exported_graph
 from ellzero.graph.recording.outputs import tensors_in
-from ellzero.graph.recording.shadow import NEEDS_DATA, Example, Shadow, on_shadow
+from ellzero.graph.recording.shadow import NEEDS_DATA, Shadow, on_shadow
+from ellzero.graph.tracing.acceptable import check_example, check_network
 from ellzero.graph.tracing.confirm import confirm
 from ellzero.graph.tracing.rehearse import rehearse
 

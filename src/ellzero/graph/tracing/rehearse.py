@@ -10,18 +10,20 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from ellzero.graph.cutting.cut import cut, kept_indices
-from ellzero.graph.labelling.norms import gated_norms, normalising_open
+from ellzero.graph.cutting.open_norms import gated_norms, normalising_open
 from ellzero.graph.plans.channels import Channels
 from ellzero.graph.plans.groups import Norm
 from ellzero.graph.plans.layout import Layout, settle
 from ellzero.graph.recording.copies import copied
+from ellzero.graph.recording.example import Example, forward
 from ellzero.graph.recording.exported import exported_graph
 from ellzero.graph.recording.outputs import tensors_in
 from ellzero.graph.recording.precise import Precisely
 from ellzero.graph.recording.progress import Progress
 from ellzero.graph.recording.randomise import randomised, randomised_example, smaller
 from ellzero.graph.recording.record import Recording
-from ellzero.graph.recording.shadow import Example, eagerly, forward, has_numbers
+from ellzero.graph.recording.shadow import eagerly, has_numbers
+from ellzero.graph.recording.where import first_line
 from ellzero.graph.tracing.confirm import weed_out
 from ellzero.graph.tracing.training import stay_in_training
 
@@ -136,7 +138,7 @@ class _Rehearsal:
         try:
             is_same = _agree(expected, self._cut(is_open), _RELATIVE)
         except Exception as error:  # whatever the user's forward raises
-            return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            return first_line(error)
         if is_same or self._agrees_precisely(kept, is_open):
             return ""
         return "the outputs differ; perhaps the forward pass uses its width as a number"

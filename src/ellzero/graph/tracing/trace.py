@@ -18,11 +18,12 @@ from ellzero.graph.labelling.norms import NORMALISATION
 from ellzero.graph.labelling.run import is_named, run_on_labels
 from ellzero.graph.plans.channels import Channels
 from ellzero.graph.plans.groups import Attribute
-from ellzero.graph.recording.acceptable import check_example, check_network, check_rules
+from ellzero.graph.recording.example import Example
 from ellzero.graph.recording.exported import exported_graph
 from ellzero.graph.recording.record import Recording, record
-from ellzero.graph.recording.shadow import Example, Shadow, on_shadow
+from ellzero.graph.recording.shadow import Shadow, on_shadow
 from ellzero.graph.recording.walk import walk
+from ellzero.graph.tracing.acceptable import check_example, check_network, check_rules
 from ellzero.graph.tracing.advice import advise, explain_views
 from ellzero.graph.tracing.attributes import candidates
 from ellzero.graph.tracing.collection import collecting_later
@@ -90,11 +91,7 @@ def trace(
     graph = _graph(model, example, rules) if exported else None
     with collecting_later():
         recording, shadow = record(model, example) if graph is None else _recorded(graph, example)
-    if recording.needs_data:
-        _LOG.warning("the forward pass looks at numbers: only what runs on this example is traced and compared")
-    elif recording.unreached:
-        name = recording.unreached[0]
-        _LOG.warning("%r is not used on this example; if other inputs reach it, give an example that does", name)
+    _warn(recording)
     _check_rules(rules, recording)
 
     def labelled(choices: Mapping[str, int], *, is_wide: bool, is_exported: bool) -> tuple[Channels, Labels]:
@@ -153,6 +150,15 @@ def _graph(model: nn.Module, example: Example, rules: Mapping[str, Rule]) -> Gra
 def _recorded(graph: GraphModule, example: Example) -> tuple[Recording, Shadow]:
     """What an exported graph does, perhaps on twice the batch, and a copy of it to try cuts on."""
     return walk(graph).recording, on_shadow(graph, example, lambda shadow: shadow)
+
+
+def _warn(recording: Recording) -> None:
+    """Other inputs may go other ways."""
+    if recording.needs_data:
+        _LOG.warning("the forward pass looks at numbers: only what runs on this example is traced and compared")
+    elif recording.unreached:
+        name = recording.unreached[0]
+        _LOG.warning("%r is not used on this example; if other inputs reach it, give an example that does", name)
 
 
 def _hidden(channels: Channels, recording: Recording) -> dict[str, str]:

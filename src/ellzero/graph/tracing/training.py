@@ -10,8 +10,9 @@ from torch import nn
 from ellzero.graph.cutting.cut import cut
 from ellzero.graph.plans.channels import Channels
 from ellzero.graph.plans.layout import Layout, settle
+from ellzero.graph.recording.example import Example, forward
 from ellzero.graph.recording.outputs import tensors_in
-from ellzero.graph.recording.shadow import Example, eagerly, forward
+from ellzero.graph.recording.shadow import eagerly
 from ellzero.graph.tracing.confirm import weed_out
 
 
