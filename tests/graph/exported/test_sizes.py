@@ -60,3 +60,12 @@ def test_channels_say_that_they_are_those_of_an_exported_graph():
     assert isinstance(l0.prune(network, plan=Plan({"fc1": (1,)})), torch.fx.GraphModule)
     with pytest.raises(SurgeryError, match="exported graph, and this is a Shuffled"):
         l0.cut_module(Shuffled(), channels, Plan({"fc1": (1,)}))
+
+
+def test_multiply_adds_are_those_of_a_batch_of_one_as_it_was_given():
+    network, example = l0.Gated(Shuffled(), torch.randn(1, 10), exported=True), torch.randn(1, 10)
+    small = l0.prune(network, plan=(plan := Plan({network.channels.gated[0].name: (1, 4)})))
+    macs = Costs(network.layout, [Target("macs")])
+    assert macs.full == [l0.count(Shuffled(), example).macs]
+    assert macs.exact(plan.open_gates(network.layout)) == [l0.count(small, example).macs]
+    assert small(torch.randn(4, 10)).shape == (4, 3)

@@ -37,7 +37,7 @@ def exported_graph(model: nn.Module, example: Example) -> GraphModule:
     flags = [(module, module.training) for module in model.modules()]
     try:
         model.eval()
-        program, args, kwargs = _exported(model, _two(model, example))
+        program = _exported(model, _two(model, example))
     except Exception as error:  # whatever the user's forward, or the exporter, raises
         raise TraceError(
             f"the network cannot be exported, so that its sizes cannot be corrected ({_said(error)}); trace without "
@@ -51,7 +51,8 @@ def exported_graph(model: nn.Module, example: Example) -> GraphModule:
     write_out_conditions(graph)
     graph.graph.eliminate_dead_code()
     _rename(graph, model)
-    for node, leaf in zip(graph.graph.find_nodes(op="placeholder"), tree_leaves((args, kwargs)), strict=True):
+    given = tree_leaves(arguments(example))  # not the doubled ones: multiply-adds are those of the example
+    for node, leaf in zip(graph.graph.find_nodes(op="placeholder"), given, strict=True):
         node.meta["example"] = leaf.to("meta") if isinstance(leaf, Tensor) else leaf
         if isinstance(leaf, Tensor):
             node.meta["device"] = torch.device("cpu") if leaf.is_meta else leaf.device  # as those of parameters
@@ -71,7 +72,7 @@ def _advice(model: nn.Module, example: Example) -> str:
     return "write the forward pass so that torch.export.export(model, args) works"
 
 
-def _exported(model: nn.Module, example: Example) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
+def _exported(model: nn.Module, example: Example) -> Any:
     args, kwargs = arguments(example)
     shapes = torch.export.ShapesCollection()
     for leaf in tree_leaves((args, kwargs)):
@@ -80,7 +81,7 @@ def _exported(model: nn.Module, example: Example) -> tuple[Any, tuple[Any, ...],
     dynamic = shapes.dynamic_shapes(model, args, kwargs)
     with without_fused_layers(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the exporter, about its own parts
-        return torch.export.export(model, args, kwargs, dynamic_shapes=dynamic), args, kwargs
+        return torch.export.export(model, args, kwargs, dynamic_shapes=dynamic)
 
 
 def _two(model: nn.Module, example: Example) -> Example:

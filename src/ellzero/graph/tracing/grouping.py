@@ -5,6 +5,7 @@ __all__ = ["gather"]
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from math import prod
 
 import numpy as np
 from torch import nn
@@ -47,9 +48,10 @@ def gather(model: nn.Module, labels: Labels, recording: Recording, *, inputs: bo
         kind: Kind = "input" if from_input and not why else "channels"
         groups.append(Group(_name(members, from_input, names), size, members, kind, why))
     if positions:
-        groups += list(_positions(model, groups, selectable, names))
+        measured = {slot for one in work for slot in one.rows}
+        groups += list(_positions(model, groups, selectable, names, measured))
     buffers = {name: value.shape for name, value in recording.stored.items() if name not in parameters}
-    return _counted(Channels(tuple(groups), shapes, norms=norms), work, buffers)
+    return _counted(Channels(tuple(groups), shapes, norms=norms), _unselected(work, groups, shapes), buffers)
 
 
 def _fixed_reader(members: tuple[Member, ...], parameters: set[str]) -> str:
@@ -63,6 +65,14 @@ def _projected(model: nn.Module, members: tuple[Member, ...]) -> str:
         if name.startswith("weight_hr_l") and isinstance(model.get_submodule(module), nn.LSTM):
             return f"is the state that {module!r} projects, which has to stay wider than its projection"
     return ""
+
+
+def _unselected(work: Iterable[Work], groups: Iterable[Group], shapes: Mapping[str, tuple[int, ...]]) -> Iterator[Work]:
+    """What is selected right before its reader is whole everywhere else: there its width is a number."""
+    selected = {(m.tensor, m.dim) for g in groups if g.kind != "channels" and not g.reason for m in g.members}
+    for one in work:
+        fixed = prod(shapes[tensor][dim] for tensor, dim in one.rows if (tensor, dim) in selected)
+        yield replace(one, count=one.count * fixed, rows=tuple(slot for slot in one.rows if slot not in selected))
 
 
 def _counted(channels: Channels, work: Iterable[Work], buffers: Mapping[str, tuple[int, ...]]) -> Channels:
@@ -197,8 +207,13 @@ def _name(members: tuple[Member, ...], from_input: bool, names: Counter[str]) ->
     return name if names[name] == 1 else f"{name}#{names[name]}"
 
 
-def _positions(model: nn.Module, groups: list[Group], selectable: set[str], names: Counter[str]) -> Iterator[Group]:
-    """A group of positions for each linear layer that reads every channel of a group several times."""
+def _positions(
+    model: nn.Module, groups: list[Group], selectable: set[str], names: Counter[str], measured: set[tuple[str, int]]
+) -> Iterator[Group]:
+    """A group of positions for each linear layer that reads every channel of a group several times.
+
+    Not where the width that it reads measures other work, too: that depends on the channels, not on the positions.
+    """
     for group in groups:
         for member in group.members:
             whole = [m for other in groups for m in other.members if (m.tensor, m.dim) == (member.tensor, member.dim)]
@@ -206,6 +221,8 @@ def _positions(model: nn.Module, groups: list[Group], selectable: set[str], name
             if member.role != "reader" or member.tensor not in selectable or len(whole) > 1:
                 continue
             if not isinstance(module, nn.Linear):
+                continue
+            if not group.reason and (member.tensor, member.dim) in measured:
                 continue
             multiple = len(member.index) // group.size
             if multiple == 1:
