@@ -77,4 +77,4 @@ def test_what_a_normalised_weight_writes_is_gated_and_what_it_reads_is_kept_with
     parametrizations.weight_norm(reader.fc2)
     channels = trace(reader, example, exported=True)
     assert not channels.gated
-    assert channels.group("fc1").reason == "two computed values are multiplied"
+    assert channels.group("fc1").reason == "is read by a computed weight"

@@ -120,7 +120,7 @@ def trace(
         channels = _best(found, proven)
         if not width and channels.kept and _normalises(recording):
             channels = advise(channels, labelled({}, is_wide=True, is_exported=exported)[0], "width=True")
-        if not exported and any(group.reason.startswith(TORN) for group in channels.kept):
+        if not exported and any(one.writers and one.reason.startswith(TORN) for one in channels.kept):
             channels = advise(channels, labelled({}, is_wide=width, is_exported=True)[0], "exported=True")
         return channels
 
