@@ -82,8 +82,9 @@ def of_small_terms(dictionary: Dictionary, coefficients: Tensor, inputs: Tensor)
     names = [repr(dictionary.names[index]) for index in small.nonzero()[:, 0].tolist()]
     verb = "explains" if len(names) == 1 else "explain"
     return (
-        f"{', '.join(names)} {verb} less than {100 * SMALL:g} % of a rate: data from a coarse integration "
-        "need such terms for its errors; raise resolution= to see what stays, or integrate with smaller steps",
+        f"{', '.join(names)} {verb} less than {100 * SMALL:g} % of a rate: the errors of a coarse integration, or of "
+        "inputs that are not linear between samples, need such terms; raise resolution= to see what stays, or take "
+        "smaller steps",
     )
 
 
