@@ -360,3 +360,21 @@ def test_nothing_is_interpolated_across_a_gap_in_the_samples(oscillator):
     states = oscillator(time) + 0.01 * np.random.default_rng(0).normal(size=(len(time), 2))
     model = Dynamics(feature_names=["x", "v"]).fit(states, time)
     assert [np.flatnonzero(row).tolist() for row in model.coefficients()] == [[2], [1]]
+
+
+@pytest.mark.filterwarnings("ignore:sample .* is 6 standard deviations")
+@pytest.mark.parametrize("step", [0.02, 0.04])
+def test_terms_for_the_errors_of_a_coarse_integration_are_doubted(step):
+    def rate(state):
+        x, y, z = state
+        return np.array([10 * (y - x), x * (28 - z) - y, x * y - 8 / 3 * z])
+
+    states = [np.array([1.0, 2.0, 20.0])]
+    for _ in range(500):
+        a = rate(states[-1])
+        b = rate(states[-1] + step / 2 * a)
+        c = rate(states[-1] + step / 2 * b)
+        states.append(states[-1] + step / 6 * (a + 2 * b + 2 * c + rate(states[-1] + step * c)))
+    with pytest.warns(UserWarning, match="explain less than 0.5 % of a rate.* raise resolution="):
+        model = Dynamics(dictionary=three(3)).fit(np.array(states[100:]), step)
+    assert model.complexity > 7

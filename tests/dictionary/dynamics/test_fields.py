@@ -102,6 +102,19 @@ def test_the_scheme_in_time_has_order_four():
     assert len(x) == 128
 
 
+@pytest.mark.parametrize("noise", [0.05, 0.2])
+@pytest.mark.parametrize("seed", range(3))
+def test_terms_whose_noise_cancels_on_a_single_wave_are_not_taken(noise, seed):
+    x, t = np.arange(128) * 20 / 128, np.linspace(0, 8, 201)
+    place = (x - 1.2 * t[:, None] + 10 / 3) % 20 - 10
+    clean = np.exp(-(place**2))
+    noisy = clean + noise * clean.std() * np.random.default_rng(seed).normal(size=clean.shape)
+    found = found_terms(FieldDynamics().fit(noisy, t, x))
+    assert found == {
+        "u_x": pytest.approx(-1.2, rel=0.01)
+    }  # three or four terms under the covariance of the first search
+
+
 def test_derivatives_in_space_are_exact_for_waves_on_the_grid():
     x = torch.arange(32, dtype=torch.float64) * 3 / 32
     wave = math.tau / 3 * 4

@@ -114,3 +114,8 @@ def test_groups_of_single_columns_say_nothing():
     y = x @ rng.normal(size=6) + rng.normal(size=34)
     plain = best_subset(x, y, 3, seconds=5)
     assert best_subset(x, y, 3, groups=[[4], [0]], seconds=5).support.equal(plain.support)
+
+
+def test_complex_numbers_are_refused_by_their_name():
+    with pytest.raises(TypeError, match="features must hold real numbers, got complex128"):
+        best_subset(np.eye(4) * 1j, np.ones(4), 1)

@@ -1,6 +1,6 @@
 """What speaks against equations that were found: equal ones on the same data, trajectories that they do not explain."""
 
-__all__ = ["of_estimate", "of_motion", "of_terms"]
+__all__ = ["of_estimate", "of_motion", "of_small_terms", "of_terms"]
 
 from collections.abc import Sequence
 
@@ -14,6 +14,9 @@ from ellzero.dictionary.terms.dictionary import Dictionary
 
 TOLERANCE = 1e-10
 """Relative distance to the span of others below which a column depends on them."""
+
+SMALL = 0.005
+"""Share of a rate, root mean squares, below which a term of clean data may stand for the error of an integration."""
 
 FAR = 6.0
 """Standard deviations of the noise at which a sample is an outlier: white noise gets there once in 500 million."""
@@ -50,6 +53,38 @@ def of_terms(dictionary: Dictionary, coefficients: Tensor, inputs: Tensor) -> tu
     return (
         f"on these data {names} would do as well as what was chosen; look at `identifiability(dictionary, samples)`, "
         "use its `canonical` dictionary, or data in which the states move independently",
+    )
+
+
+def of_small_terms(dictionary: Dictionary, coefficients: Tensor, inputs: Tensor) -> tuple[str, ...]:
+    """Whether equations of clean data hold terms as small as the errors of a coarse integration.
+
+    Args:
+        dictionary: the candidate terms.
+        coefficients: of the equations found, shape `(states, terms)`.
+        inputs: all samples, shape `(samples, inputs)`.
+
+    Returns:
+        One sentence, or nothing.
+
+    Example:
+        >>> from ellzero.dictionary import identity
+        >>> samples = torch.tensor([[1.0, 2.0], [3.0, -1.0]], dtype=torch.float64)
+        >>> of_small_terms(identity("x y"), torch.tensor([[2.0, 1e-3]], dtype=torch.float64), samples)[0].split(":")[0]
+        "'y' explains less than 0.5 % of a rate"
+    """
+    columns = dictionary(inputs)
+    sizes = coefficients.abs() * columns.square().mean(0).sqrt()
+    rates = (columns @ coefficients.mT).square().mean(0).sqrt()
+    small = ((coefficients != 0) & (sizes < SMALL * rates[:, None])).any(0)
+    if not bool(small.any()):
+        return ()
+    names = [repr(dictionary.names[index]) for index in small.nonzero()[:, 0].tolist()]
+    verb = "explains" if len(names) == 1 else "explain"
+    return (
+        f"{', '.join(names)} {verb} less than {100 * SMALL:g} % of a rate: the errors of a coarse integration, or of "
+        "inputs that are not linear between samples, need such terms; raise resolution= to see what stays, or take "
+        "smaller steps",
     )
 
 

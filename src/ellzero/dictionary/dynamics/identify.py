@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ellzero.dictionary.dynamics.coupled import Limit, search_support
 from ellzero.dictionary.dynamics.differences import METHODS, best_window, differentiate, local_values
-from ellzero.dictionary.dynamics.doubts import of_estimate, of_motion, of_terms
+from ellzero.dictionary.dynamics.doubts import of_estimate, of_motion, of_small_terms, of_terms
 from ellzero.dictionary.dynamics.estimate import Estimate, estimate, price
 from ellzero.dictionary.dynamics.evidence import Evidence
 from ellzero.dictionary.dynamics.flow import rates, substeps_for
@@ -32,6 +32,9 @@ SWEEPS = 4
 ACCURACY, FINE_ACCURACY = 0.01, 1e-4
 """Error of the integration over one interval that is allowed, as a share of the noise; the second where the noise is
 as small as the resolution: what is systematic would then look like a term."""
+
+CLEAN = 1.5
+"""Multiple of the resolution up to which data count as without noise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +106,8 @@ def identify(runs: Sequence[Trajectory], dictionary: Dictionary, settings: Setti
     if settings.refine and runs[0].rates is None:
         fit = _refined(fit, runs, dictionary, floor, settings)
     doubts = of_terms(dictionary, fit.coefficients, inputs) + of_motion(fit.coefficients, runs)
+    if fit.estimate is not None and not settings.is_map and bool((fit.noise <= CLEAN * floor).all()):
+        doubts += of_small_terms(dictionary, fit.coefficients, inputs)
     return replace(fit, doubts=fit.doubts + doubts)
 
 

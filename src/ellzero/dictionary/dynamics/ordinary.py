@@ -117,7 +117,8 @@ class Dynamics:
 
         Returns:
             This model. `result.doubts` says what speaks against the equations, and each doubt is a warning: terms that
-            depend on each other on the data, trajectories that are not explained, outliers, motion taken for noise.
+            depend on each other on the data or are tiny, trajectories that are not explained, outliers, motion taken
+            for noise.
 
         Raises:
             ValueError: if shapes do not fit, trajectories are too short, or the budget is larger than the dictionary.

@@ -15,10 +15,11 @@ from ellzero.dictionary.dynamics.coupled import search_support
 from ellzero.dictionary.dynamics.estimate import price
 from ellzero.dictionary.dynamics.evidence import Evidence
 from ellzero.dictionary.dynamics.field_rows import points_of, windows_of
+from ellzero.dictionary.dynamics.field_support import settled, settled_on_few
 from ellzero.dictionary.dynamics.fields import derivative_names, evolve, space_derivatives
 from ellzero.dictionary.dynamics.grid import Grid, read_fields
 from ellzero.dictionary.dynamics.inputs import check_limit, check_resolution, limit_of
-from ellzero.dictionary.dynamics.regress import combined, strong_evidence, whitened
+from ellzero.dictionary.dynamics.regress import strong_evidence
 from ellzero.dictionary.dynamics.scores import r2_score
 from ellzero.dictionary.dynamics.trajectories import read_times
 from ellzero.dictionary.equations.equations import Equations
@@ -33,9 +34,6 @@ Array = NDArray[np.float64]
 
 BLOCK = 8
 """Neighbouring windows or points that a bootstrap draws together."""
-
-SWEEPS = 5
-"""How often the covariance and the support are brought into agreement."""
 
 
 @final
@@ -125,29 +123,18 @@ class FieldDynamics:
     def _from_windows(self, grid: Grid) -> "_Found":
         systems, noise = windows_of(grid, self.dictionary, self.resolution)
         rows = sum(len(system.target) for system in systems)
-        coefficients, support = None, torch.zeros(0, dtype=torch.long)
-        for _ in range(SWEEPS):
-            pairs = []
-            for system in systems:
-                covariance = system.covariance(coefficients, noise)
-                pairs.append([whitened(covariance, system.features, system.target)])
-            evidence, (whole,) = combined(pairs, self.resolution, at_least=1.0)
-            before, support = support, self._chosen(evidence, rows, support)
-            coefficients = evidence.refit(support)
-            if torch.equal(before, support):
-                break
-        assert coefficients is not None
-        return _Found(evidence, coefficients, grid, whole)
+        cost = price(rows, len(self.dictionary), self.criterion)
+        found = settled(systems, noise, resolution=self.resolution, limit=self.limit, penalty=cost)
+        if not self.limit.is_given:
+            found = settled_on_few(found, systems, noise, resolution=self.resolution, penalty=cost)
+        return _Found(found.evidence, found.coefficients, grid, found.rows)
 
     def _from_points(self, grid: Grid) -> "_Found":
         features, rates = points_of(grid, self.dictionary, self.differentiation)
         evidence, (whole,) = strong_evidence(features, rates[:, None], self.resolution)
-        support = self._chosen(evidence, len(rates), torch.zeros(0, dtype=torch.long))
+        cost, nothing = price(len(rates), len(self.dictionary), self.criterion), torch.zeros(0, dtype=torch.long)
+        support = search_support(evidence, nothing, penalty=cost, limit=self.limit)
         return _Found(evidence, evidence.refit(support), grid, whole)
-
-    def _chosen(self, evidence: Evidence, rows: int, start: Tensor) -> Tensor:
-        cost = price(rows, len(self.dictionary), self.criterion)
-        return search_support(evidence, start, penalty=cost, limit=self.limit)
 
     def coefficients(self) -> Array:
         """Shape `(1, terms)`."""

@@ -32,9 +32,8 @@ def as_float64(values: Any, name: str) -> Tensor:
     try:
         tensor = values if isinstance(values, Tensor) else torch.from_numpy(_writable(values))
     except (TypeError, ValueError) as error:
-        raise TypeError(
-            f"{name} must hold real numbers, got {type(values).__name__}; pass an array of floats"
-        ) from error
+        kind = getattr(values, "dtype", type(values).__name__)
+        raise TypeError(f"{name} must hold real numbers, got {kind}; pass an array of floats") from error
     if tensor.is_complex():
         raise TypeError(f"{name} must hold real numbers, got {tensor.dtype}; pass real and imaginary parts as columns")
     return tensor.detach().to(torch.float64)
