@@ -11,7 +11,7 @@ Each seed is a network of 3 to 12 random steps, with random options; one in fift
 - refused: tracing or pruning raises an error of this library and says why;
 - wrong: something differs, and nothing is raised;
 - crash: any other error;
-- unfit: the network itself does not run on other batches.
+- unfit: the network itself does not run on other batches, or blows rounding up.
 
 What is refused, wrong or a crash is printed with its seed; at the end come the counts, and why groups are kept.
 """
