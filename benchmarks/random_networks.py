@@ -11,9 +11,9 @@ Each seed is a network of 3 to 12 random steps, with random options; one in fift
 - refused: tracing or pruning raises an error of this library and says why;
 - wrong: something differs, and nothing is raised;
 - crash: any other error;
-- unfit: the network itself does not run on other batches.
+- unfit: the network itself does not run on other batches, or blows rounding up.
 
-What is neither right nor kept is printed with its seed; at the end come the counts, and why groups are kept.
+What is refused, wrong or a crash is printed with its seed; at the end come the counts, and why groups are kept.
 """
 
 import argparse
@@ -54,7 +54,7 @@ def main() -> None:
         found = judge_program(program, seed, exported=seed % ONE_IN == 0)
         verdicts[found.verdict] += 1
         reasons.update(re.sub(r"'[^']*'|\d+", "...", reason) for reason in found.reasons)
-        if found.verdict not in ("right", "kept"):
+        if found.verdict not in ("right", "kept", "unfit"):
             print(seed, found.verdict, found.why, flush=True)
     print(f"{options.networks} networks in {time.perf_counter() - start:.0f} s:", dict(verdicts.most_common()))
     for reason, count in reasons.most_common(options.reasons):
