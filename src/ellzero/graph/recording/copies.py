@@ -74,7 +74,7 @@ def _copied(model: nn.Module, memo: dict[int, Any]) -> nn.Module:
     for module in plain:
         memo[id(module)] = type(module).__new__(type(module))
     for module in reversed(plain):  # a module's children before itself
-        held = vars(module)
+        held = module.__getstate__()
         memo[id(module)].__setstate__({
             name: value if type(value) in _ATOMS else _part(name, value, memo) for name, value in held.items()
         })  # fmt: skip
