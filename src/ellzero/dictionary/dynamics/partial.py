@@ -131,10 +131,10 @@ class FieldDynamics:
 
     def _from_points(self, grid: Grid) -> "_Found":
         features, rates = points_of(grid, self.dictionary, self.differentiation)
-        evidence, (whole,) = strong_evidence(features, rates[:, None], self.resolution)
+        evidence, (points,) = strong_evidence(features, rates[:, None], self.resolution)
         cost, nothing = price(len(rates), len(self.dictionary), self.criterion), torch.zeros(0, dtype=torch.long)
         support = search_support(evidence, nothing, penalty=cost, limit=self.limit)
-        return _Found(evidence, evidence.refit(support), grid, whole)
+        return _Found(evidence, evidence.refit(support), grid, points)
 
     def coefficients(self) -> Array:
         """Shape `(1, terms)`."""

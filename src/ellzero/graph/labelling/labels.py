@@ -1,6 +1,6 @@
 """Labels: one integer per index of every stored dimension, united where the network makes them one channel."""
 
-__all__ = ["CONSTANT", "NONE", "Labels", "Normed", "Read", "Rule", "Split", "Toil", "Vector", "Vectors"]
+__all__ = ["CONSTANT", "NONE", "Labels", "Normed", "Read", "Rule", "Split", "Toil", "Vector", "Vectors", "table"]
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -208,3 +208,16 @@ class Labels:
 
 Rule: TypeAlias = Callable[[Labels, Call], None]
 """What one operation does to the labels of its arguments and results."""
+
+
+def table(names: str, rule: Rule) -> dict[str, Rule]:
+    """One rule for several operations.
+
+    Args:
+        names: of the operations, without `aten.`, apart by spaces.
+        rule: what they have in common.
+
+    Returns:
+        The rule under each full name.
+    """
+    return {f"aten.{name}": rule for name in names.split()}

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 
 from ellzero.graph.labelling.contractions import meet
-from ellzero.graph.labelling.labels import Labels, Rule
+from ellzero.graph.labelling.labels import Labels, Rule, table
 from ellzero.graph.labelling.movement import short
 from ellzero.graph.recording.record import Call, Value
 
@@ -77,10 +77,6 @@ def _named(call: Call, value: Value) -> Iterable[int]:
     return dims if isinstance(dims, (list, tuple)) and dims else range(len(value.shape))
 
 
-def _table(names: str, rule: Rule) -> dict[str, Rule]:
-    return {f"aten.{name}": rule for name in names.split()}
-
-
 _PAD = (
     "constant_pad_nd reflection_pad1d reflection_pad2d reflection_pad3d replication_pad1d replication_pad2d"
     " replication_pad3d"
@@ -100,17 +96,17 @@ _REDUCE = (
 )
 
 MIXING: Mapping[str, Rule] = MappingProxyType(
-    _table(_PAD, _keep_all_but(_padded, "is padded with values of fixed width by"))
-    | _table(_POOL_1D, _keep_all_but(_last(1), "is mixed by"))
-    | _table(_POOL_2D, _keep_all_but(_last(2), "is mixed by"))
-    | _table(_POOL_3D, _keep_all_but(_last(3), "is mixed by"))
-    | _table(_REDUCE, _keep_all_but(_named, "is reduced over channels by"))
-    | _table("_fft_c2c _fft_r2c _fft_c2r", _keep_all_but(_named, "is mixed by"))
-    | _table("roll", _keep_all_but(_named, "is moved by"))
-    | _table("max_unpool2d", _unpool(2))
-    | _table("max_unpool3d", _unpool(3))
-    | _table("_softmax _log_softmax _safe_softmax", _keep_all_but(_named, "normalised together by"))
-    | _table(
+    table(_PAD, _keep_all_but(_padded, "is padded with values of fixed width by"))
+    | table(_POOL_1D, _keep_all_but(_last(1), "is mixed by"))
+    | table(_POOL_2D, _keep_all_but(_last(2), "is mixed by"))
+    | table(_POOL_3D, _keep_all_but(_last(3), "is mixed by"))
+    | table(_REDUCE, _keep_all_but(_named, "is reduced over channels by"))
+    | table("_fft_c2c _fft_r2c _fft_c2r", _keep_all_but(_named, "is mixed by"))
+    | table("roll", _keep_all_but(_named, "is moved by"))
+    | table("max_unpool2d", _unpool(2))
+    | table("max_unpool3d", _unpool(3))
+    | table("_softmax _log_softmax _safe_softmax", _keep_all_but(_named, "normalised together by"))
+    | table(
         "native_layer_norm _fused_rms_norm rms_norm",
         _keep_all_but(lambda call, value: range(-len(call.args[1]), 0), "normalised together by"),
     )

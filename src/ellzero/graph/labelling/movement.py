@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from ellzero.graph.labelling.contractions import meet
-from ellzero.graph.labelling.labels import CONSTANT, Labels, Rule, Vector, Vectors
+from ellzero.graph.labelling.labels import CONSTANT, Labels, Rule, Vector, Vectors, table
 from ellzero.graph.labelling.reshape import reshape
 from ellzero.graph.plans.names import built_alike
 from ellzero.graph.recording.record import Call
@@ -218,24 +218,20 @@ def _pack(labels: Labels, call: Call) -> None:
     labels.put(call.targets[0], {dim - 1: found for dim, found in vectors.items()})
 
 
-def _table(names: str, rule: Rule) -> dict[str, Rule]:
-    return {f"aten.{name}": rule for name in names.split()}
-
-
 MOVEMENTS: Mapping[str, Rule] = MappingProxyType(
-    _table("clone detach alias contiguous _to_copy lift_fresh _conj resolve_conj _neg_view resolve_neg", _same)
-    | _table("zeros_like ones_like full_like empty_like rand_like randn_like", _like)
-    | _table("copy_ copy", _copy)
-    | _table("permute transpose transpose_ t t_ unsqueeze unsqueeze_ squeeze squeeze_ slice select", moves)
-    | _table("view_as_complex", _view_as_complex)
-    | _table("view_as_real", _same)
-    | _table("_pack_padded_sequence", _pack)
-    | _table("expand", _expand)
-    | _table("split unsafe_split split_with_sizes unsafe_split_with_sizes chunk unsafe_chunk tensor_split", moves)
-    | _table("unbind narrow", moves)
-    | _table("unfold diagonal", moves)
-    | _table("flip", _flip)
-    | _table("glu", _glu)
-    | _table("repeat", _repeat)
-    | _table("view _unsafe_view reshape _reshape_alias", _view)
+    table("clone detach alias contiguous _to_copy lift_fresh _conj resolve_conj _neg_view resolve_neg", _same)
+    | table("zeros_like ones_like full_like empty_like rand_like randn_like", _like)
+    | table("copy_ copy", _copy)
+    | table("permute transpose transpose_ t t_ unsqueeze unsqueeze_ squeeze squeeze_ slice select", moves)
+    | table("view_as_complex", _view_as_complex)
+    | table("view_as_real", _same)
+    | table("_pack_padded_sequence", _pack)
+    | table("expand", _expand)
+    | table("split unsafe_split split_with_sizes unsafe_split_with_sizes chunk unsafe_chunk tensor_split", moves)
+    | table("unbind narrow", moves)
+    | table("unfold diagonal", moves)
+    | table("flip", _flip)
+    | table("glu", _glu)
+    | table("repeat", _repeat)
+    | table("view _unsafe_view reshape _reshape_alias", _view)
 )
