@@ -117,5 +117,5 @@ def test_recurrent_and_parametrized_layers_compute_the_same_when_copied(build):
 
 def test_the_copy_of_a_network_compiled_in_place_calls_itself():
     network = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2))
-    network.compile()
+    network.compile(backend="eager")
     assert copied(network, {})._compiled_call_impl is None
