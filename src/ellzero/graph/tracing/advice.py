@@ -1,10 +1,13 @@
 """Reasons to keep channels, in words that say what would help."""
 
-__all__ = ["advise", "explain_views"]
+__all__ = ["advise", "can_be_advised", "explain_views", "free_slots"]
 
-from collections.abc import Collection
+from collections.abc import Collection, Set
 from dataclasses import replace
 
+import numpy as np
+
+from ellzero.graph.labelling.labels import Labels
 from ellzero.graph.labelling.movement import TORN
 from ellzero.graph.plans.channels import Channels
 from ellzero.graph.plans.groups import Group
@@ -12,18 +15,55 @@ from ellzero.graph.tracing.confirm import FIXED_IN_FORWARD
 
 Slot = tuple[str, int]
 
+_FINAL = ("comes from the input", "is an output of the network")
 
-def advise(channels: Channels, other: Channels, option: str) -> Channels:
+
+def can_be_advised(channels: Channels) -> bool:
+    """Whether anything is kept for a reason that an option could take away.
+
+    Args:
+        channels: traced.
+    """
+    return any(not group.reason.startswith(_FINAL) for group in channels.kept)
+
+
+def free_slots(labels: Labels) -> set[Slot]:
+    """Stored dimensions with channels that are written and read, and that nothing keeps, as far as labels can tell.
+
+    Args:
+        labels: after the network has run on them, with an option.
+    """
+    classes, slot = labels.classes(), labels.slot_of(np.arange(labels.total))
+    is_read, is_stored, is_given = (
+        np.array(flags, dtype=bool)[slot]
+        for flags in (
+            [one in labels.reads for one in labels.slots],
+            [name in labels.sizes for name, _ in labels.slots],
+            [not name for name, _ in labels.slots],
+        )
+    )
+    has_reader, has_writer, is_kept = (np.zeros(labels.total, dtype=bool) for _ in range(3))
+    has_reader[classes[is_read]] = True
+    has_writer[classes[is_stored & ~is_read]] = True
+    is_kept[classes[is_given]] = True
+    for pinned, _ in labels.pins:
+        is_kept[classes[pinned]] = True
+    is_free = (has_reader & has_writer & ~is_kept)[classes] & is_stored
+    return {labels.slots[number] for number in np.unique(slot[is_free]).tolist()}
+
+
+def advise(channels: Channels, free: Set[Slot], option: str) -> Channels:
     """Add to the reasons of what is kept that an option may help, where it does as far as labels can tell.
 
     Args:
         channels: traced without it.
-        other: what the labels say with it.
+        free: stored dimensions whose channels nothing keeps with it.
         option: how it is written.
     """
-    gated = {slot for group in other.gated for slot in _slots(group)}
     groups = (
-        replace(group, reason=f"{group.reason}; {option} may help") if group.reason and _slots(group) & gated else group
+        replace(group, reason=f"{group.reason}; {option} may help")
+        if group.reason and not group.reason.startswith(_FINAL) and _slots(group) & free
+        else group
         for group in channels.groups
     )
     return replace(channels, groups=tuple(groups))

@@ -24,7 +24,7 @@ from ellzero.graph.recording.record import Recording, record
 from ellzero.graph.recording.shadow import Shadow, on_shadow
 from ellzero.graph.recording.walk import walk
 from ellzero.graph.tracing.acceptable import check_example, check_network, check_rules
-from ellzero.graph.tracing.advice import advise, explain_views
+from ellzero.graph.tracing.advice import advise, can_be_advised, explain_views, free_slots
 from ellzero.graph.tracing.attributes import candidates
 from ellzero.graph.tracing.collection import collecting_later
 from ellzero.graph.tracing.confirm import confirm
@@ -94,15 +94,15 @@ def trace(
     _warn(recording)
     _check_rules(rules, recording)
 
-    def labelled(choices: Mapping[str, int], *, is_wide: bool, is_exported: bool) -> tuple[Channels, Labels]:
+    def labelled(choices: Mapping[str, int], *, is_wide: bool, is_exported: bool) -> Labels:
         labels = Labels(choices=choices, is_wide=is_wide, is_exported=is_exported)
-        run_on_labels(recording, keep, labels, rules)
-        channels = gather(model, labels, recording, inputs=inputs, positions=positions)
-        channels = replace(channels, exported=exported)
-        return channels.keeping(_hidden(channels, recording)), labels
+        return run_on_labels(recording, keep, labels, rules)
 
     def found(choices: Mapping[str, int]) -> _Found:
-        channels, labels = labelled(choices, is_wide=width, is_exported=exported)
+        labels = labelled(choices, is_wide=width, is_exported=exported)
+        channels = gather(model, labels, recording, inputs=inputs, positions=positions)
+        channels = replace(channels, exported=exported)
+        channels = channels.keeping(_hidden(channels, recording))
         carries = carried(channels, labels, recording)
         channels = mark_removable(channels, recording, carries)
         attributes = candidates(model, channels, recording, carries) if graph is None else {}
@@ -118,10 +118,12 @@ def trace(
 
     with collecting_later():
         channels = _best(found, proven)
-        if not width and channels.kept and _normalises(recording):
-            channels = advise(channels, labelled({}, is_wide=True, is_exported=exported)[0], "width=True")
+        if not can_be_advised(channels) or (recording.unreached and recording.needs_data):
+            return channels
+        if not width and _normalises(recording):
+            channels = advise(channels, free_slots(labelled({}, is_wide=True, is_exported=exported)), "width=True")
         if not exported and any(one.writers and one.reason.startswith(TORN) for one in channels.kept):
-            channels = advise(channels, labelled({}, is_wide=width, is_exported=True)[0], "exported=True")
+            channels = advise(channels, free_slots(labelled({}, is_wide=width, is_exported=True)), "exported=True")
         return channels
 
 
