@@ -1,6 +1,6 @@
 """Run a recording on labels instead of numbers."""
 
-__all__ = ["is_named", "run_on_labels"]
+__all__ = ["IS_OUTPUT", "is_named", "run_on_labels"]
 
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
@@ -9,6 +9,8 @@ from math import prod
 from ellzero.graph.labelling.labels import Labels, Rule
 from ellzero.graph.labelling.rules import apply_rule
 from ellzero.graph.recording.record import Recording
+
+IS_OUTPUT = "is an output of the network"
 
 
 def run_on_labels(recording: Recording, keep: Sequence[str], labels: Labels, rules: Mapping[str, Rule]) -> Labels:
@@ -35,7 +37,7 @@ def run_on_labels(recording: Recording, keep: Sequence[str], labels: Labels, rul
         labels.put(value, vectors)
     for call in recording.calls:
         apply_rule(labels, call, rules)
-    labels.pin_all(recording.outputs, "is an output of the network")
+    labels.pin_all(recording.outputs, IS_OUTPUT)
     return labels
 
 

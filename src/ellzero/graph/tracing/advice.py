@@ -9,13 +9,15 @@ import numpy as np
 
 from ellzero.graph.labelling.labels import Labels
 from ellzero.graph.labelling.movement import TORN
+from ellzero.graph.labelling.run import IS_OUTPUT
 from ellzero.graph.plans.channels import Channels
 from ellzero.graph.plans.groups import Group
 from ellzero.graph.tracing.confirm import FIXED_IN_FORWARD
+from ellzero.graph.tracing.grouping import FROM_INPUT
 
 Slot = tuple[str, int]
 
-_FINAL = ("comes from the input", "is an output of the network")
+_FINAL = (FROM_INPUT, IS_OUTPUT)
 
 
 def can_be_advised(channels: Channels) -> bool:

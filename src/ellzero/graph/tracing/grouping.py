@@ -1,6 +1,6 @@
 """From labels to groups: channels that stand in the same places belong together."""
 
-__all__ = ["gather"]
+__all__ = ["FROM_INPUT", "gather"]
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -18,7 +18,7 @@ from ellzero.graph.plans.channels import Channels
 from ellzero.graph.plans.groups import Group, Index, Kind, Member, Role, Work
 from ellzero.graph.recording.record import Recording
 
-_FROM_INPUT = "comes from the input; give inputs=True to gate it"
+FROM_INPUT = "comes from the input"
 
 
 def gather(model: nn.Module, labels: Labels, recording: Recording, *, inputs: bool, positions: bool) -> Channels:
@@ -178,11 +178,11 @@ def _reason(members: tuple[Member, ...], size: int, from_input: bool, inputs: bo
     if not from_input:
         return "" if len(readers) < len(members) else "nothing writes it"
     if not inputs:
-        return _FROM_INPUT
+        return f"{FROM_INPUT}; give inputs=True to gate it"
     if len(readers) < len(members):
-        return "comes from the input and passes other parameters before it is read"
+        return f"{FROM_INPUT} and passes other parameters before it is read"
     if not all(member.tensor in selectable for member in readers):
-        return "comes from the input and is not read by a plain linear or convolutional layer"
+        return f"{FROM_INPUT} and is not read by a plain linear or convolutional layer"
     return "" if all(len(member.index) == size for member in readers) else "is an input that is read many times"
 
 

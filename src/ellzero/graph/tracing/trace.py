@@ -118,7 +118,7 @@ def trace(
 
     with collecting_later():
         channels = _best(found, proven)
-        if not can_be_advised(channels) or (recording.unreached and recording.needs_data):
+        if not can_be_advised(channels) or _is_partial(recording):
             return channels
         if not width and _normalises(recording):
             channels = advise(channels, free_slots(labelled({}, is_wide=True, is_exported=exported)), "width=True")
@@ -163,9 +163,14 @@ def _warn(recording: Recording) -> None:
         _LOG.warning("%r is not used on this example; if other inputs reach it, give an example that does", name)
 
 
+def _is_partial(recording: Recording) -> bool:
+    """Whether the data decide which layers run, and some did not."""
+    return recording.needs_data and bool(recording.unreached)
+
+
 def _hidden(channels: Channels, recording: Recording) -> dict[str, str]:
     """Reasons to keep everything where the data decide which layers run: those that did not may read any channel."""
-    if not recording.unreached or not recording.needs_data:
+    if not _is_partial(recording):
         return {}
     why = f"the data decide what runs, and {recording.unreached[0]!r} did not on this example; give one that reaches it"
     return {group.name: why for group in channels.gated}
